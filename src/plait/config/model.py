@@ -1,0 +1,256 @@
+"""What the owner wants, as frozen values. This file is the reference manual.
+
+Every loader (TOML today; shadowsocks JSON and UCI later) builds these and
+nothing else; every consumer reads these and nothing else. The docstring under
+a field is its documentation: docs/reference/config.md follows it.
+
+Units: times are seconds, sizes are bytes, ports are host-order integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Mode(Enum):
+    """What the owner wants of a path (the five words of the OpenWrt multipath page)."""
+
+    ON = "on"
+    """No special rule."""
+    MASTER = "master"
+    """Like ``on``, and the default route for all other traffic. At most one path."""
+    OFF = "off"
+    """Not used."""
+    BACKUP = "backup"
+    """A subflow stands ready and carries nothing while another path works."""
+    HANDOVER = "handover"
+    """No subflow at all until no other path works."""
+
+
+class Intercept(Enum):
+    """How TCP is taken from the LAN."""
+
+    TPROXY = "tproxy"
+    REDIRECT = "redirect"
+
+
+class TcpVia(Enum):
+    """How the LAN's TCP is carried."""
+
+    MPTCP = "mptcp"
+    TUNNEL = "tunnel"
+    DIRECT = "direct"
+
+
+class UdpVia(Enum):
+    """How everything that is not TCP is carried."""
+
+    TUNNEL = "tunnel"
+    DIRECT = "direct"
+
+
+class WhenExitLost(Enum):
+    """What becomes of the LAN while no exit answers."""
+
+    DIRECT = "direct"
+    BLOCK = "block"
+
+
+class Method(Enum):
+    """The Shadowsocks method: how the bytes between gateway and exit are sealed."""
+
+    NONE = "none"
+    AES_128_GCM = "aes-128-gcm"
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_IETF_POLY1305 = "chacha20-ietf-poly1305"
+
+
+class ProxyProtocol(Enum):
+    """What a ``[[proxy]]`` speaks to the application."""
+
+    SOCKS5 = "socks5"
+    HTTP = "http"
+
+
+class Verdict(Enum):
+    """Where a ``[[rule]]`` sends what it matches, when not to an exit."""
+
+    DIRECT = "direct"
+    BLOCK = "block"
+
+
+class Secret:
+    """A password that does not print itself: ``repr`` and ``str`` give ``***``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The password itself. Every caller is a place to review."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """``[gateway]``: the edge of a LAN."""
+
+    lan: tuple[str, ...]
+    """Interfaces of the LAN whose TCP is taken. Required. They may appear later."""
+    intercept: Intercept = Intercept.TPROXY
+    """``tproxy`` keeps addresses untouched; ``redirect`` for kernels without TPROXY."""
+    tcp: TcpVia = TcpVia.MPTCP
+    """How TCP is carried."""
+    udp: UdpVia = UdpVia.TUNNEL
+    """How the rest is carried. Until the tunnel exists, the rest is routed as without plait."""
+    when_exit_lost: WhenExitLost = WhenExitLost.DIRECT
+    """``direct`` lets the LAN out without plait while no exit answers; ``block`` does not."""
+    bypass: tuple[IPNetwork, ...] = ()
+    """Destinations never taken, beside the reserved ranges. Beats every rule."""
+    port: int = 1080
+    """First local port of the interceptor; one more per further exit. Never reachable from outside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """``[[exit]]``: an exit that this gateway uses."""
+
+    name: str
+    """What rules, status and logs call it. Required."""
+    address: tuple[str, ...]
+    """IP addresses or host names under which it can be reached. Required."""
+    port: int = 8388
+    """Its TCP port; the tunnel's UDP port too."""
+    method: Method = Method.AES_128_GCM
+    """Must be the exit's."""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    """Required unless the method is ``none``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """``[[path]]``: a link as a way to the exits."""
+
+    interface: str
+    """The link's network interface. Required. It may appear later."""
+    name: str
+    """What status and logs call it; the interface's name by default."""
+    mode: Mode = Mode.ON
+    """What the owner wants of it."""
+    gateway: tuple[IPAddress, ...] = ()
+    """Next hop, at most one of each family. By default found in the routing tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """``[[rule]]``: where some of the traffic goes. First match wins; else the first exit."""
+
+    to: str | Verdict
+    """The name of an exit, or ``direct`` or ``block``. Required (written ``exit:NAME``)."""
+    source: tuple[IPNetwork, ...] = ()
+    """Clients it is for; all when empty."""
+    destination: tuple[IPNetwork, ...] = ()
+    """Destinations it is for; all when empty. Naming one beats the reserved ranges."""
+    port: tuple[tuple[int, int], ...] = ()
+    """Destination port ranges, both ends included; all when empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """``[[proxy]]``: for applications that choose an exit themselves."""
+
+    listen: tuple[IPAddress, int]
+    """Address and port to listen on. Required."""
+    protocol: ProxyProtocol = ProxyProtocol.SOCKS5
+    """What applications speak to it."""
+    exit: str
+    """The exit it leads to. Required."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """``[[user]]``: who may use the exit, beside the exit's own password."""
+
+    name: str
+    """What counters and logs call them. Required."""
+    password: Secret
+    """Theirs alone. Required."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """``[exit]``: the far end, which dials what the LAN asked for."""
+
+    listen: tuple[IPAddress, ...] = (IPv4Address("0.0.0.0"), IPv6Address("::"))
+    """Addresses to listen on."""
+    port: int = 8388
+    """TCP port; the tunnel's UDP port too."""
+    method: Method = Method.AES_128_GCM
+    """How gateways must seal."""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    """Required unless the method is ``none`` or there are ``[[user]]`` tables."""
+    allow: tuple[IPNetwork, ...] = ()
+    """Private, link-local, loopback or own addresses that may be dialled all the same."""
+    trust: tuple[IPNetwork, ...] = ()
+    """Who may come when the method is ``none``; required then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """``[tunnel]``: the exit's side of the datagram tunnel."""
+
+    subnet: IPv4Network | IPv6Network = IPv4Network("10.188.0.0/16")
+    """Addresses handed to gateways."""
+    masquerade: bool = True
+    """Whether tunnelled packets leave under the exit's own address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """``[relay]``: the pump, the same for both roles."""
+
+    workers: int = 0
+    """Worker processes; 0 means one per core."""
+    connect_timeout: float = 10.0
+    """How long a dial may take, all addresses together."""
+    handshake_timeout: float = 60.0
+    """How long an accepted connection may take to say where it wants to go."""
+    idle_timeout: float = 7440.0
+    """A session that carries nothing for so long is ended (RFC 5382, REQ-5: at least 2 h 4 min)."""
+    half_close_timeout: float = 600.0
+    """The same once one side has said it is done (RFC 5382 asks for at least 4 min)."""
+    sessions: int = 20000
+    """Most sessions at once in one worker; further clients wait in the kernel's queue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that the owner said, from one file or several."""
+
+    gateway: Gateway | None = None
+    exit: Exit | None = None
+    peers: tuple[Peer, ...] = ()
+    paths: tuple[Path, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    proxies: tuple[Proxy, ...] = ()
+    users: tuple[User, ...] = ()
+    tunnel: Tunnel = field(default_factory=Tunnel)
+    relay: Relay = field(default_factory=Relay)

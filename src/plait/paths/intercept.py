@@ -1,0 +1,237 @@
+"""The nftables table that takes the LAN's TCP, as text. Pure.
+
+One table, ``inet plait``, loaded whole in one transaction. What decides, in
+this order, for a new connection that comes in by a LAN interface:
+
+1. this host's own addresses, the exits', and what is routed back into the LAN: not taken;
+2. ``bypass`` of the config: not taken;
+3. the config's rules, first match wins; one that names no destination does not
+   reach into the reserved ranges;
+4. the reserved ranges: not taken;
+5. all else goes to the first exit.
+
+Some facts about TPROXY in nftables:
+
+* Only a SYN is ever handed to the listener. A later packet of a connection
+  that began before plait did would be answered with RST by the listener.
+* Later packets of our connections are found by ``socket transparent``. Its
+  ``wildcard 0`` (the socket is not bound to any address, that is, no listener)
+  can't be asked of a request or time-wait socket and then never matches
+  (nft_socket.c), hence the second rule, without it.
+* ``tproxy`` ends the rule when it finds no listening socket. It stands before
+  the mark is set, so that packets then go on as if plait were not there.
+* The mark is set bit by bit; other programs' bits stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network
+
+from plait.config.model import Config, Gateway, Intercept, IPAddress, IPNetwork, Rule, Verdict, WhenExitLost
+from plait.paths.marks import FWMARK, FWMARK_MASK, NFT_TABLE
+from plait.paths.model import Ruleset
+
+RESERVED: tuple[IPNetwork, ...] = (
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("169.254.0.0/16"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("224.0.0.0/4"),
+    IPv4Network("240.0.0.0/4"),
+    IPv6Network("::/128"),
+    IPv6Network("::1/128"),
+    IPv6Network("fc00::/7"),
+    IPv6Network("fe80::/10"),
+    IPv6Network("ff00::/8"),
+)
+"""Not taken unless a rule names them: what RFC 6890 does not let into the Internet. The documentation
+and benchmark ranges are left out: nobody lives there, and labs use them as their Internet."""
+
+_SYN = "tcp flags & (fin | syn | rst | ack) == syn"
+_NO_SYN = "tcp flags & (fin | syn | rst | ack) != syn"
+_MARK_OURS = f"meta mark set meta mark & {~FWMARK_MASK & 0xFFFFFFFF:#010x} | {FWMARK:#010x}"
+_NOT_OURS = f"meta mark & {FWMARK_MASK:#010x} != {FWMARK:#010x}"
+
+
+def ports(config: Config) -> dict[str, int]:
+    """The interceptor's local port for each exit: one each, as the port says where a connection goes."""
+    first = config.gateway.port if config.gateway else 0
+    return {peer.name: first + index for index, peer in enumerate(config.peers)}
+
+
+def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, taking: bool = True) -> Ruleset:
+    """The whole table. ``exits`` are the exits' addresses, names resolved.
+
+    With ``taking`` false no exit answers: new connections are refused when the owner said ``block``,
+    and otherwise go out directly; those that exist are kept in either case.
+    """
+    gateway = config.gateway
+    if gateway is None:
+        raise ValueError("a config without [gateway] takes nothing")
+    tproxy = gateway.intercept is Intercept.TPROXY
+    listening = ports(config)
+    own = sorted({address for addresses in exits.values() for address in addresses}, key=_order)
+    lan = _braces(f'"{name}"' for name in gateway.lan)
+    body = [
+        *_addresses("exits", own),
+        *_addresses("bypass", gateway.bypass),
+        *_addresses("reserved", RESERVED),
+        "chain take {",
+        *_indent(_head(tproxy, lan, listening.values())),
+        *_indent(_passing(lan)),
+        *_indent(_decisions(config, listening, taking)),
+        "}",
+        "",
+        "chain guard {",
+        *_indent(_guard(tproxy, listening.values())),
+        "}",
+    ]
+    digest = sha256("\n".join(body).encode()).hexdigest()[:16]
+    lines = [
+        f"table inet {NFT_TABLE}",
+        f"delete table inet {NFT_TABLE}",
+        f"table inet {NFT_TABLE} {{",
+        f'\tcomment "{digest}"',
+        "",
+        *_indent(body),
+        "}",
+    ]
+    return Ruleset(text="\n".join(lines) + "\n", digest=digest)
+
+
+def _head(tproxy: bool, lan: str, listening: Iterable[int]) -> list[str]:
+    if not tproxy:
+        return [
+            "type nat hook prerouting priority dstnat; policy accept;",
+            f"iifname != {lan} return",
+            "meta l4proto != tcp return",
+        ]
+    return [
+        "type filter hook prerouting priority mangle; policy accept;",
+        f"iifname != {lan} return",
+        "meta l4proto != tcp return",
+        f"socket transparent 1 socket wildcard 0 {_MARK_OURS} accept",
+        f"{_NO_SYN} tcp dport != {_braces(listening)} socket transparent 1 {_MARK_OURS} accept",
+    ]
+
+
+def _passing(lan: str) -> list[str]:
+    """Who is never taken, before any rule of the config."""
+    return [
+        f"{_NO_SYN} return",
+        "fib daddr type local return",
+        f"fib daddr oifname {lan} return",
+        *_return_to("exits"),
+        *_return_to("bypass"),
+    ]
+
+
+def _decisions(config: Config, listening: Mapping[str, int], taking: bool) -> list[str]:
+    gateway = config.gateway
+    assert gateway is not None
+    lines: list[str] = []
+    for rule in config.rules:
+        for match in _matches(rule):
+            verdict = _verdict(rule.to, match, gateway, listening, taking)
+            lines.append(f"{match} {verdict}".strip())
+    lines += _return_to("reserved")
+    if config.peers:
+        lines.append(_verdict(config.peers[0].name, "", gateway, listening, taking))
+    return lines
+
+
+def _verdict(
+    to: str | Verdict, match: str, gateway: Gateway, listening: Mapping[str, int], taking: bool
+) -> str:
+    if to is Verdict.DIRECT:
+        return "return"
+    refused = not taking and gateway.when_exit_lost is WhenExitLost.BLOCK
+    if to is Verdict.BLOCK or refused:
+        return "reject with tcp reset"
+    if not taking:
+        return "return"
+    port = listening[str(to)]
+    tproxy = gateway.intercept is Intercept.TPROXY
+    word = match.split(" ", 1)[0]  # nft wants to be told the IP version when the rule has settled it
+    family = f"{word} " if word in ("ip", "ip6") else ""
+    taken = f"tproxy {family}to :{port} {_MARK_OURS} accept" if tproxy else f"redirect to :{port}"
+    return f"meta l4proto tcp {taken}"  # nft wants to read it beside each
+
+
+def _matches(rule: Rule) -> list[str]:
+    """What a rule is about; one nftables rule for each IP version it can be about."""
+    port = ""
+    if rule.port:
+        port = "tcp dport " + _braces(
+            str(first) if first == last else f"{first}-{last}" for first, last in rule.port
+        )
+    if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
+        return [port]
+    matches = []
+    for version, word in ((4, "ip"), (6, "ip6")):
+        sources = [net for net in rule.source if net.version == version]
+        destinations = [net for net in rule.destination if net.version == version]
+        if (rule.source and not sources) or (rule.destination and not destinations):
+            continue
+        parts = []
+        if sources:
+            parts.append(f"{word} saddr {_braces(_collapsed(sources))}")
+        if destinations:
+            parts.append(f"{word} daddr {_braces(_collapsed(destinations))}")
+        elif rule.to is not Verdict.DIRECT:
+            parts.append(f"{word} daddr != @reserved{version}")
+        if port:
+            parts.append(port)
+        matches.append(" ".join(parts))
+    return matches
+
+
+def _guard(tproxy: bool, listening: Iterable[int]) -> list[str]:
+    """Nobody talks to the interceptor's ports unless intercepted: it would be made to dial itself."""
+    taken = _NOT_OURS if tproxy else "ct status & dnat != dnat"
+    return [
+        "type filter hook input priority filter; policy accept;",
+        f"tcp dport {_braces(listening)} {_SYN} {taken} reject with tcp reset",
+    ]
+
+
+def _return_to(name: str) -> list[str]:
+    return [f"ip daddr @{name}4 return", f"ip6 daddr @{name}6 return"]
+
+
+def _addresses(name: str, values: Iterable[IPAddress | IPNetwork]) -> list[str]:
+    """Two sets, one of each IP version."""
+    found = list(values)
+    lines: list[str] = []
+    for version in (4, 6):
+        elements = _collapsed([value for value in found if value.version == version])
+        lines += _set(f"{name}{version}", f"ipv{version}_addr", elements)
+    return lines
+
+
+def _set(name: str, kind: str, elements: list[str]) -> list[str]:
+    lines = [f"set {name} {{", f"\ttype {kind}; flags interval; auto-merge;"]
+    if elements:
+        lines += ["\telements = {", *(f"\t\t{element}," for element in elements), "\t}"]
+    return [*lines, "}", ""]
+
+
+def _collapsed(values: Iterable[IPAddress | IPNetwork]) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in values))
+
+
+def _braces(values: Iterable[object]) -> str:
+    return "{ " + ", ".join(str(value) for value in values) + " }"
+
+
+def _order(address: IPAddress) -> tuple[int, int]:
+    return (address.version, int(address))
+
+
+def _indent(lines: Iterable[str]) -> list[str]:
+    return ["\t" + line if line else line for line in lines]

@@ -1,0 +1,235 @@
+"""The tables of a config file, one function each: from a ``Table`` to a value of the model.
+
+The keys of a table are the fields of its dataclass, so the model stays the one
+list of what there is. A ``Draft`` holds what all files together gave, each
+value with the table it came from, for ``consistency`` to point at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from plait.config import model, values
+from plait.config.table import Table
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[M]):
+    """A value of the model and the table that said it."""
+
+    value: M
+    table: Table
+
+
+@dataclass(slots=True)
+class Draft:
+    """Everything the files said, before anybody asked whether it fits together."""
+
+    gateways: list[Placed[model.Gateway]] = field(default_factory=list)
+    exits: list[Placed[model.Exit]] = field(default_factory=list)
+    peers: list[Placed[model.Peer]] = field(default_factory=list)
+    paths: list[Placed[model.Path]] = field(default_factory=list)
+    rules: list[Placed[model.Rule]] = field(default_factory=list)
+    proxies: list[Placed[model.Proxy]] = field(default_factory=list)
+    users: list[Placed[model.User]] = field(default_factory=list)
+    tunnels: list[Placed[model.Tunnel]] = field(default_factory=list)
+    relays: list[Placed[model.Relay]] = field(default_factory=list)
+    headers: set[str] = field(default_factory=set)
+    """Top-level tables that were written at all, whether they could be read or not."""
+
+
+def _keys(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in dataclasses.fields(kind))
+
+
+PEER_KEYS = _keys(model.Peer)
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "[gateway]": (*_keys(model.Gateway), "exit"),
+    "[[exit]]": PEER_KEYS,
+    "[[path]]": _keys(model.Path),
+    "[[rule]]": _keys(model.Rule),
+    "[[proxy]]": _keys(model.Proxy),
+    "[exit]": _keys(model.Exit),
+    "[[user]]": _keys(model.User),
+    "[tunnel]": _keys(model.Tunnel),
+    "[relay]": _keys(model.Relay),
+}
+"""What may stand under each header. ``exit`` under ``[gateway]`` is ``[[gateway.exit]]``."""
+
+TOP_KEYS = ("gateway", "exit", "path", "rule", "proxy", "user", "tunnel", "relay")
+
+# A default of the model, so that no default is written down twice.
+_GATEWAY = model.Gateway(lan=())
+_PEER = model.Peer(name="", address=())
+_PATH = model.Path(interface="", name="")
+_RULE = model.Rule(to=model.Verdict.DIRECT)
+_PROXY = model.Proxy(listen=(values.address("::"), 0), exit="")
+_EXIT = model.Exit()
+_TUNNEL = model.Tunnel()
+_RELAY = model.Relay()
+
+_NETWORKS = values.many(values.network)
+_NO_SECRET = model.Secret("")
+
+
+def read(root: Table, draft: Draft) -> None:
+    """Read one file's tables into the draft, noting every fault."""
+    root.refuse_unknown(TOP_KEYS, KEYS)
+    draft.headers |= set(root.raw)
+    gateway = root.child("gateway")
+    if gateway is not None:
+        draft.gateways.append(Placed(_gateway(gateway), gateway))
+        draft.peers += [Placed(_peer(table), table) for table in gateway.children("exit")]
+    if isinstance(root.raw.get("exit"), list):
+        if gateway is not None and "exit" in gateway:
+            root.fault(
+                "exit",
+                "far ends are written both as [[exit]] and as [[gateway.exit]]",
+                "use one form in a file",
+            )
+        draft.peers += [Placed(_peer(table), table) for table in root.children("exit")]
+    else:
+        _single(root, "exit", _exit, draft.exits)
+    _several(root, "path", _path, draft.paths)
+    _several(root, "rule", _rule, draft.rules)
+    _several(root, "proxy", _proxy, draft.proxies)
+    _several(root, "user", _user, draft.users)
+    _single(root, "tunnel", _tunnel, draft.tunnels)
+    _single(root, "relay", _relay, draft.relays)
+
+
+def _single(root: Table, name: str, build: Callable[[Table], M], into: list[Placed[M]]) -> None:
+    table = root.child(name)
+    if table is not None:
+        into.append(Placed(build(table), table))
+
+
+def _several(root: Table, name: str, build: Callable[[Table], M], into: list[Placed[M]]) -> None:
+    into += [Placed(build(table), table) for table in root.children(name)]
+
+
+def _gateway(table: Table) -> model.Gateway:
+    table.refuse_unknown(KEYS["[gateway]"], _others("[gateway]"))
+    return model.Gateway(
+        lan=table.need(
+            "lan", values.many(values.interface, 1), (), 'name the LAN\'s interfaces, as in lan = ["lan"]'
+        ),
+        intercept=table.take("intercept", values.word(model.Intercept), _GATEWAY.intercept),
+        tcp=table.take("tcp", values.word(model.TcpVia, later=(model.TcpVia.TUNNEL,)), _GATEWAY.tcp),
+        udp=table.take("udp", values.word(model.UdpVia), _GATEWAY.udp),
+        when_exit_lost=table.take("when_exit_lost", values.word(model.WhenExitLost), _GATEWAY.when_exit_lost),
+        bypass=table.take("bypass", _NETWORKS, _GATEWAY.bypass),
+        port=table.take("port", values.port, _GATEWAY.port),
+    )
+
+
+def _peer(table: Table) -> model.Peer:
+    table.refuse_unknown(PEER_KEYS, _others("[[exit]]"))
+    method = table.take("method", values.word(model.Method), _PEER.method)
+    return model.Peer(
+        name=table.need("name", values.label, "", 'rules and status call it so, as in name = "attic"'),
+        address=table.need("address", values.many(values.host, 1), (), 'as in address = ["203.0.113.10"]'),
+        port=table.take("port", values.port, _PEER.port),
+        method=method,
+        password=_password(table, method, required=True),
+    )
+
+
+def _password(table: Table, method: model.Method, *, required: bool) -> model.Secret:
+    if required and method is not model.Method.NONE:
+        remedy = f"method {method.value} needs it, the same on both ends; `plait keygen` makes one"
+        return table.need("password", values.secret, _NO_SECRET, remedy)
+    return table.take("password", values.secret, _NO_SECRET)
+
+
+def _path(table: Table) -> model.Path:
+    table.refuse_unknown(KEYS["[[path]]"], _others("[[path]]"))
+    interface = table.need(
+        "interface", values.interface, "", 'name the link\'s interface, as in interface = "wan1"'
+    )
+    hops = table.take("gateway", values.many(values.address), _PATH.gateway)
+    for version in (4, 6):
+        if sum(hop.version == version for hop in hops) > 1:
+            table.fault(
+                "gateway", f"has more than one IPv{version} address", "a path has one next hop of each family"
+            )
+    return model.Path(
+        interface=interface,
+        name=table.take("name", values.label, interface),
+        mode=table.take("mode", values.word(model.Mode), _PATH.mode),
+        gateway=hops,
+    )
+
+
+def _rule(table: Table) -> model.Rule:
+    table.refuse_unknown(KEYS["[[rule]]"], _others("[[rule]]"))
+    return model.Rule(
+        to=table.need("to", values.destination_of_rule, _RULE.to, 'it is "exit:NAME", "direct" or "block"'),
+        source=table.take("source", _NETWORKS, _RULE.source),
+        destination=table.take("destination", _NETWORKS, _RULE.destination),
+        port=table.take("port", values.many(values.port_range), _RULE.port),
+    )
+
+
+def _proxy(table: Table) -> model.Proxy:
+    table.refuse_unknown(KEYS["[[proxy]]"], _others("[[proxy]]"))
+    return model.Proxy(
+        listen=table.need(
+            "listen", values.socket_address, _PROXY.listen, 'as in listen = "192.168.78.1:1081"'
+        ),
+        protocol=table.take("protocol", values.word(model.ProxyProtocol), _PROXY.protocol),
+        exit=table.need("exit", values.label, "", 'the name of an exit, as in exit = "attic"'),
+    )
+
+
+def _exit(table: Table) -> model.Exit:
+    table.refuse_unknown(KEYS["[exit]"], _others("[exit]"))
+    return model.Exit(
+        listen=table.take("listen", values.many(values.address, 1), _EXIT.listen),
+        port=table.take("port", values.port, _EXIT.port),
+        method=table.take("method", values.word(model.Method), _EXIT.method),
+        password=_password(table, _EXIT.method, required=False),
+        allow=table.take("allow", _NETWORKS, _EXIT.allow),
+        trust=table.take("trust", _NETWORKS, _EXIT.trust),
+    )
+
+
+def _user(table: Table) -> model.User:
+    table.refuse_unknown(KEYS["[[user]]"], _others("[[user]]"))
+    return model.User(
+        name=table.need("name", values.label, "", 'as in name = "roof"'),
+        password=table.need("password", values.secret, _NO_SECRET, "`plait keygen` makes one"),
+    )
+
+
+def _tunnel(table: Table) -> model.Tunnel:
+    table.refuse_unknown(KEYS["[tunnel]"], _others("[tunnel]"))
+    return model.Tunnel(
+        subnet=table.take("subnet", values.network, _TUNNEL.subnet),
+        masquerade=table.take("masquerade", values.boolean, _TUNNEL.masquerade),
+    )
+
+
+def _relay(table: Table) -> model.Relay:
+    table.refuse_unknown(KEYS["[relay]"], _others("[relay]"))
+    # Bounds: a worker per core of the largest machines; a week for what is idle; below a tenth of a
+    # second not even a dial across a room is sure to succeed.
+    quick, slow = values.seconds(0.1, 600), values.seconds(1, 604800)
+    return model.Relay(
+        workers=table.take("workers", values.integer(0, 256), _RELAY.workers),
+        connect_timeout=table.take("connect_timeout", quick, _RELAY.connect_timeout),
+        handshake_timeout=table.take("handshake_timeout", quick, _RELAY.handshake_timeout),
+        idle_timeout=table.take("idle_timeout", slow, _RELAY.idle_timeout),
+        half_close_timeout=table.take("half_close_timeout", slow, _RELAY.half_close_timeout),
+        sessions=table.take("sessions", values.integer(1, 500_000), _RELAY.sessions),
+    )
+
+
+def _others(header: str) -> dict[str, tuple[str, ...]]:
+    return {other: keys for other, keys in KEYS.items() if other != header}

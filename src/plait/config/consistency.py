@@ -102,7 +102,7 @@ def _admission(draft: Draft) -> None:
     for item in draft.exits[:1]:
         role, table = item.value, item.table
         if role.method is Method.NONE:
-            if not role.trust and "trust" not in table:
+            if not table.means("trust"):
                 remedy = (
                     'name the gateways\' addresses, as in trust = ["10.1.1.0/24"], or choose a sealed method'
                 )
@@ -117,7 +117,7 @@ def _admission(draft: Draft) -> None:
                 user.table.fault(
                     "", "can't be told apart with method none", "choose a sealed method in [exit]"
                 )
-        elif "password" not in table and not draft.users:
+        elif not table.means("password") and not draft.users:
             remedy = "`plait keygen` makes one; [[user]] tables with one each will do too"
             table.fault("password", f"is missing: method {role.method.value} needs it", remedy)
         taken = {role.password: "[exit]"} if role.password else {}

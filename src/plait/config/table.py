@@ -108,6 +108,10 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self.raw
 
+    def means(self, name: str) -> bool:
+        """Whether a key is there, or a misspelling of it that is a fault already."""
+        return name in self.raw or name in self._meant
+
     def fault(self, name: str, problem: str, remedy: str | None = None) -> None:
         """Note a fault of the key ``name``, or of the whole table when it is empty."""
         self._faults.add(join(self.key, name) if name else self.key, problem, remedy)
@@ -125,7 +129,7 @@ class Table:
 
     def need(self, name: str, parse: Parser[T], placeholder: T, remedy: str) -> T:
         """The value of a required key; the placeholder only serves to go on looking for faults."""
-        if name not in self.raw and name not in self._meant:
+        if not self.means(name):
             self.fault(name, "is missing", remedy)
         return self.take(name, parse, placeholder)
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 NFT_TABLE = "plait"
 """Name of the one nftables table, family ``inet``."""
 
-PROTOCOL = 188
-"""``RTPROT``/``FRA_PROTOCOL`` on each of our routes and rules (unassigned in rtnetlink.h)."""
+PROTOCOL = 178
+"""``RTPROT``/``FRA_PROTOCOL`` on each of our routes and rules: neither in rtnetlink.h nor among FRR's
+(186 to 198; 188 is OSPF, and FRR sweeps away what bears its numbers when it starts)."""
 
 TABLE_INTERCEPT = 18800
 """Routing table that delivers intercepted packets to this host."""

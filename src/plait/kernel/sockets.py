@@ -1,0 +1,177 @@
+"""Socket options and addresses that CPython has no names for, in one place.
+
+Sources: include/uapi/linux/in.h, in6.h, tcp.h, mptcp.h, netfilter_ipv4.h, netfilter_ipv6/ip6_tables.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
+
+IP_TRANSPARENT = 19
+IP_BIND_ADDRESS_NO_PORT = 24
+IPV6_TRANSPARENT = 75
+SO_ORIGINAL_DST = 80
+"""Also the value of IP6T_SO_ORIGINAL_DST, at level IPPROTO_IPV6."""
+SOL_MPTCP = 284
+MPTCP_INFO = 1
+TCP_IS_MPTCP = 43
+
+_SOCKADDR_IN = 16
+_SOCKADDR_IN6 = 28
+
+_KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT = 300, 30, 6
+"""A peer that vanished is found after eight minutes; a sleeping phone costs a packet in five."""
+
+_BACKLOG = 4096
+
+Where = tuple[bytes, int]
+"""A packed address (4 or 16 bytes, network order) and a port."""
+
+
+def pack(text: str) -> bytes:
+    """An address as packed bytes; IPv4 that came through a dual-stack socket becomes IPv4 again."""
+    if ":" not in text:
+        return socket.inet_pton(socket.AF_INET, text)
+    packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    return packed[12:] if packed.startswith(_MAPPED) else packed
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def local_address(sock: socket.socket) -> Where:
+    """Where the peer believes it is connected to. With TPROXY that is the original destination."""
+    name = sock.getsockname()
+    return pack(name[0]), name[1]
+
+
+def original_destination(sock: socket.socket) -> Where | None:
+    """What a redirected connection had asked for (conntrack, `ipv4_getorigdst`/`ipv6_getorigdst`).
+
+    None when it was not redirected: then the client has connected to us on purpose, or by mistake.
+    """
+    here = local_address(sock)
+    there: Where | None = None
+    try:
+        if len(here[0]) == 4:
+            raw = sock.getsockopt(socket.IPPROTO_IP, SO_ORIGINAL_DST, _SOCKADDR_IN)
+            there = raw[4:8], int.from_bytes(raw[2:4], "big")
+        else:
+            raw = sock.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, _SOCKADDR_IN6)
+            there = raw[8:24], int.from_bytes(raw[2:4], "big")
+    except OSError:
+        return None
+    return None if there == here else there
+
+
+def tune(sock: socket.socket) -> None:
+    """No Nagle (we write what we have), and find out about peers that vanished.
+
+    Kernels before 5.19 refuse some of these on accepted MPTCP sockets; then we do without.
+    """
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    except OSError:
+        pass
+
+
+def _keepalive(sock: socket.socket) -> None:
+    for option, value in (
+        (socket.TCP_KEEPIDLE, _KEEP_IDLE),
+        (socket.TCP_KEEPINTVL, _KEEP_INTERVAL),
+        (socket.TCP_KEEPCNT, _KEEP_COUNT),
+    ):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        except OSError:
+            pass
+
+
+def listen(address: str, port: int, *, mptcp: bool = False, transparent: bool = False) -> socket.socket:
+    """A non-blocking listening socket; several may share one port (SO_REUSEPORT), one for each worker.
+
+    What accepted sockets inherit (no Nagle, keepalive) is set here once, not on every accept.
+    Raises OSError as the system calls do.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if mptcp else socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if transparent:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        tune(sock)
+        _keepalive(sock)
+        sock.bind((address, port))
+        sock.setblocking(False)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def begin_connect(
+    address: str, port: int, *, mptcp: bool = False, local: str = "", interface: str = ""
+) -> socket.socket:
+    """A non-blocking socket on which a connect has begun.
+
+    ``local`` and ``interface`` choose the first path of an MPTCP connection (the others come from the
+    endpoints). SO_BINDTODEVICE needs no privilege since Linux 5.7; where it is refused the source
+    address has to do. Raises OSError as the system calls do.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(
+        family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, IPPROTO_MPTCP if mptcp else socket.IPPROTO_TCP
+    )
+    try:
+        tune(sock)
+        if interface:
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+            except PermissionError:
+                pass
+        if local:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((local, 0))
+        status = sock.connect_ex((address, port))
+        if status not in (0, errno.EINPROGRESS):
+            raise OSError(status, "connect")
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_mptcp(sock: socket.socket) -> bool:
+    """Whether the connection still speaks MPTCP, or has fallen back to TCP.
+
+    TCP_IS_MPTCP exists since Linux 6.10; before, MPTCP_INFO fails on a fallen-back socket.
+    """
+    try:
+        return bool(sock.getsockopt(socket.IPPROTO_TCP, TCP_IS_MPTCP))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            return False
+    try:
+        sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 4)
+    except OSError:
+        return False
+    return True
+
+
+def peer_credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group on the other side of a unix socket (SO_PEERCRED)."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", raw)
+    return pid, uid, gid

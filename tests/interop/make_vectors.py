@@ -225,7 +225,7 @@ def main() -> None:
     write(
         "none",
         f'not captured: shadowsocks-libev {version} refuses the method none ("invalid cipher name"). '
-        f"Its format is the plaintext of a sealed stream, so these are the plaintexts of the {method} captures",
+        f"Its format is the plaintext of a sealed stream, so these are the {method} captures, opened",
         "none",
         plain,
     )

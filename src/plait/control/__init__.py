@@ -1,0 +1,10 @@
+"""The head: one asyncio process with the privileges, which never touches a payload byte.
+
+* `rundir`: the lock, the pid, and what has to be remembered to be put back.
+* `doors`: listening sockets, opened here with privileges, inherited by workers.
+* `supervisor`: starts workers, hands them their job, restarts the ones that die.
+* `keeper`: observe → desired → diff → apply, whenever the kernel says "look again".
+* `watch`: probes the exits and says when one is lost or back.
+* `snapshot`, `server`: what is going on, as one frozen value, on a unix socket.
+* `daemon`: puts these together for ``plait gateway``, ``exit`` and ``node``.
+"""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 
 IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
 
@@ -16,9 +15,6 @@ IP_BIND_ADDRESS_NO_PORT = 24
 IPV6_TRANSPARENT = 75
 SO_ORIGINAL_DST = 80
 """Also the value of IP6T_SO_ORIGINAL_DST, at level IPPROTO_IPV6."""
-SOL_MPTCP = 284
-MPTCP_INFO = 1
-TCP_IS_MPTCP = 43
 
 _SOCKADDR_IN = 16
 _SOCKADDR_IN6 = 28
@@ -151,27 +147,3 @@ def begin_connect(
         sock.close()
         raise
     return sock
-
-
-def is_mptcp(sock: socket.socket) -> bool:
-    """Whether the connection still speaks MPTCP, or has fallen back to TCP.
-
-    TCP_IS_MPTCP exists since Linux 6.10; before, MPTCP_INFO fails on a fallen-back socket.
-    """
-    try:
-        return bool(sock.getsockopt(socket.IPPROTO_TCP, TCP_IS_MPTCP))
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            return False
-    try:
-        sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 4)
-    except OSError:
-        return False
-    return True
-
-
-def peer_credentials(sock: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group on the other side of a unix socket (SO_PEERCRED)."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, gid = struct.unpack("3i", raw)
-    return pid, uid, gid

@@ -1,0 +1,74 @@
+"""``plait down``: take everything of plait's out of this host, with or without a memory of ``up``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from plait.cli.service import run_dir
+from plait.control.keeper import restore
+from plait.control.rundir import RunDir, running
+from plait.errors import MissingCapability, PlaitError
+from plait.kernel.capabilities import has_net_admin
+from plait.kernel.linux import Host
+from plait.paths.diff import teardown
+from plait.paths.model import Interest
+
+HELP = "stop the plait of this run directory, if one runs, and take everything of plait's out of this host"
+
+_PATIENCE = 15.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    run_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Idempotent; prints each change it makes."""
+    directory: Path = args.run_dir
+    if not has_net_admin():
+        raise MissingCapability("changing this host's network needs root", "run it with sudo")
+    pid = running(directory)
+    if pid is not None:
+        sys.stdout.write(f"# stopping plait, pid {pid}\n")
+        _end(directory, pid)
+    rundir = RunDir(directory)
+    rundir.acquire()
+    host = Host()
+    try:
+        # Workers that a killed control left: nobody else will ever end them.
+        rundir.signal_orphans(signal.SIGTERM)
+        remembered = rundir.remembered_host()
+        changes = teardown(host.observe(Interest(sysctls=tuple(remembered))))
+        for change in changes:
+            sys.stdout.write(change.line() + "\n")
+        failures = host.apply(changes)
+        restore(host, remembered)
+        rundir.forget_host()
+    finally:
+        host.close()
+        rundir.release()
+    for failure in failures:
+        sys.stderr.write(f"plait: {failure}\n")
+    return 1 if failures else 0
+
+
+def _end(directory: Path, pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise PlaitError(f"plait (pid {pid}) belongs to another user", "run it with sudo") from None
+    deadline = time.monotonic() + _PATIENCE
+    while running(directory) is not None:
+        if time.monotonic() > deadline:
+            raise PlaitError(
+                f"plait (pid {pid}) does not stop", f"end it with: kill -9 {pid}; then try again"
+            )
+        time.sleep(0.05)

@@ -1,0 +1,319 @@
+"""``plait gateway``, ``exit`` and ``node``: the order of things from start to stop.
+
+Start: lock, listen, routes and endpoints, workers, interception, ``ready``. The LAN is taken only once
+somebody serves it, and whatever fails on the way is taken back. Stop: interception first, so that new
+connections go out directly while the old ones are ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import pwd
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
+from plait.config.notes import notes
+from plait.control.doors import Door, Doors, wanted
+from plait.control.keeper import Keeper, View
+from plait.control.loading import load_for
+from plait.control.names import AGAIN, Names
+from plait.control.notify import notify
+from plait.control.report import Reporter
+from plait.control.rundir import RunDir
+from plait.control.server import ControlServer
+from plait.control.supervisor import Supervisor
+from plait.control.watch import Watch
+from plait.errors import ConfigError, PlaitError
+from plait.kernel.capabilities import missing
+from plait.kernel.linux import Host
+from plait.paths.intercept import ports
+from plait.relay.orders import DoorOrder, ExitOrder, Job
+from plait.wire.cipher import Key
+from plait.wire.replay import prepare
+
+log = logging.getLogger("plait")
+
+_NOBODY = 65534
+
+_SALTS = 1 << 22
+"""Bytes of the replay memory: room for half a million salts."""
+
+
+class Daemon:
+    """One running plait."""
+
+    def __init__(self, files: list[Path], role: str, run_dir: Path, *, verbose: int) -> None:
+        self._files = files
+        self._role = role
+        self._verbose = verbose
+        self._rundir = RunDir(run_dir)
+        self._config = load_for(role, files)
+        self._started = time.monotonic()
+        self._doors = Doors()
+        self._wanted: list[Door] = []
+        self._salts_fd = -1
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keys: dict[tuple[Method, Secret], str] = {}
+
+    async def run(self) -> None:
+        """From start to stop. Raises PlaitError when it can't start, or can't go on."""
+        lacks = missing(self._config)
+        if lacks:
+            raise lacks[0] if len(lacks) == 1 else _all(lacks)
+        for remark in notes(self._config):
+            log.warning("%s", remark)
+        self._rundir.acquire()
+        try:
+            await self._serve()
+        finally:
+            self._rundir.release()
+
+    async def _serve(self) -> None:
+        config = self._config
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._host = Host()
+        self._names = Names(config.peers)
+        await self._names.refresh()
+        self._supervisor = Supervisor(self._job, self._rundir.remember_workers)
+        self._watch = Watch([peer.name for peer in config.peers], self._supervisor, self._exits_changed)
+        self._keeper = Keeper(
+            self._host,
+            config,
+            self._names.addresses(),
+            changed=self._view_changed,
+            before=self._rundir.remember_host,
+        )
+        self._reporter = Reporter(
+            self._role, self._started, self._host, self._keeper, self._supervisor, self._watch
+        )
+        server = ControlServer(
+            self._rundir.socket,
+            {"status": lambda _: self._reporter.status_json(), "stop": self._asked_to_stop},
+        )
+        try:
+            await self._start()
+            await server.start()
+            self._tasks = [
+                asyncio.create_task(coroutine, name=name)
+                for name, coroutine in (
+                    ("keeper", self._keeper.run()),
+                    ("watch", self._watch.run()),
+                    ("rates", self._reporter.run()),
+                    ("names", self._refresh_names()),
+                )
+            ]
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            self._say_ready()
+            stop = asyncio.create_task(self._stop.wait())
+            done, _ = await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                # None of them ever ends by itself: it has failed, and we with it.
+                await task
+        finally:
+            notify("STOPPING=1")
+            await self._shut_down(server)
+
+    async def _start(self) -> None:
+        config = self._config
+        self._open_doors(config)
+        # Interception may be left from a crash, with workers that still serve it: leave it to them.
+        self._keeper.reconcile(interception=False)
+        await self._supervisor.renew(self._count(config))
+        self._keeper.reconcile()
+        orphans = self._rundir.signal_orphans(signal.SIGUSR1, self._supervisor.pids)
+        if orphans:
+            log.info("%d workers of a former plait finish their sessions", orphans)
+
+    async def _shut_down(self, server: ControlServer) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await server.stop()
+        self._keeper.withdraw(self._rundir.remembered_host())
+        self._rundir.forget_host()
+        self._keeper.close()
+        await self._supervisor.stop()
+        self._doors.close()
+        self._host.close()
+        if self._salts_fd >= 0:
+            os.close(self._salts_fd)
+
+    def _open_doors(self, config: Config) -> None:
+        self._wanted = wanted(config, ports(config))
+        self._doors.adjust(self._wanted, self._count(config), mptcp=True)
+        if config.exit is not None and config.exit.method is not Method.NONE and self._salts_fd < 0:
+            self._salts_fd = os.memfd_create("plait-salts", os.MFD_CLOEXEC)
+            os.ftruncate(self._salts_fd, _SALTS)
+            with mmap.mmap(self._salts_fd, _SALTS) as memory, memoryview(memory) as view:
+                prepare(view, os.urandom(32))
+
+    def _say_ready(self) -> None:
+        config = self._config
+        parts = []
+        if config.gateway is not None:
+            exits = ", ".join(peer.name for peer in config.peers)
+            parts.append(f"gateway for {', '.join(config.gateway.lan)} to {exits}")
+        if config.exit is not None:
+            where = ", ".join(f"[{a}]" if ":" in str(a) else str(a) for a in config.exit.listen)
+            parts.append(f"exit on {where} port {config.exit.port}, {config.exit.method.value}")
+        print(f"ready: {'; '.join(parts)}; {self._count(config)} workers", flush=True)
+        notify("READY=1")
+
+    # What changes while we run.
+
+    def _view_changed(self, view: View) -> None:
+        self._supervisor.tell({"ways": self._ways(view), "own": list(view.own)})
+        self._watch.look()
+
+    def _exits_changed(self) -> None:
+        lost = self._watch.all_lost
+        if self._keeper.taking == lost:
+            gateway = self._config.gateway
+            assert gateway is not None
+            direct = gateway.when_exit_lost is WhenExitLost.DIRECT
+            if lost:
+                log.warning("no exit answers: the LAN %s", "goes out directly" if direct else "is blocked")
+            else:
+                log.info("an exit answers again: the LAN's TCP is taken")
+            self._keeper.taking = not lost
+            self._keeper.wake()
+
+    async def _refresh_names(self) -> None:
+        while True:
+            await asyncio.sleep(AGAIN)
+            if not self._names.fixed and await self._names.refresh():
+                self._keeper.peers = self._names.addresses()
+                self._keeper.wake()
+
+    async def _asked_to_stop(self, _: Mapping[str, object]) -> object:
+        self._stop.set()
+        return os.getpid()
+
+    def _hang_up(self) -> None:
+        task = asyncio.create_task(self._reload(), name="reload")
+        self._reloading = task
+
+    async def _reload(self) -> None:
+        """Take a changed config over without touching a session; a wrong one changes nothing."""
+        notify("RELOADING=1")
+        former = self._config
+        try:
+            config = load_for(self._role, self._files)
+            lacks = missing(config)
+            if lacks:
+                raise _all(lacks)
+            self._config = config
+            self._open_doors(config)
+            self._names = Names(config.peers)
+            await self._names.refresh()
+            self._keeper.config = config
+            self._keeper.peers = self._names.addresses()
+            self._keeper.reconcile(interception=False)
+            await self._supervisor.renew(self._count(config))
+            self._watch.replace([peer.name for peer in config.peers])
+            self._keeper.reconcile()
+            self._doors.keep(self._wanted)
+            log.info("config reloaded")
+        except (ConfigError, PlaitError) as error:
+            for text in str(error).splitlines():
+                log.error("%s", text)
+            log.error("the config stays as it was")
+            if self._config is not former:
+                self._config = self._keeper.config = former
+                self._wanted = wanted(former, ports(former))
+                self._names = Names(former.peers)
+                await self._names.refresh()
+                self._keeper.peers = self._names.addresses()
+                self._keeper.reconcile()
+        notify("READY=1")
+
+    # What workers are told.
+
+    def _count(self, config: Config) -> int:
+        return config.relay.workers or len(os.sched_getaffinity(0))
+
+    def _job(self, index: int) -> Job:
+        config, relay = self._config, self._config.relay
+        uid, gid = _unprivileged()
+        mptcp = config.gateway is not None and config.gateway.tcp is TcpVia.MPTCP
+        return Job(
+            listeners=self._doors.orders(self._wanted, index),
+            exits=[
+                ExitOrder(
+                    name=peer.name,
+                    method=peer.method.value,
+                    secret=self._secret(peer.method, peer.password),
+                    mptcp=mptcp,
+                )
+                for peer in config.peers
+            ],
+            door=self._door_order(config),
+            own=list(self._keeper.view.own),
+            ways=self._ways(self._keeper.view),
+            connect_timeout=relay.connect_timeout,
+            handshake_timeout=relay.handshake_timeout,
+            idle_timeout=relay.idle_timeout,
+            half_close_timeout=relay.half_close_timeout,
+            sessions=relay.sessions,
+            uid=uid,
+            gid=gid,
+            verbose=self._verbose,
+        )
+
+    def _door_order(self, config: Config) -> DoorOrder | None:
+        if config.exit is None:
+            return None
+        method = config.exit.method
+        secrets = {}
+        if method is not Method.NONE:
+            if config.exit.password:
+                secrets[""] = self._secret(method, config.exit.password)
+            secrets |= {user.name: self._secret(method, user.password) for user in config.users}
+        return DoorOrder(
+            method=method.value,
+            secrets=secrets,
+            allow=[str(network) for network in config.exit.allow],
+            trust=[str(network) for network in config.exit.trust],
+            salts_fd=self._salts_fd,
+        )
+
+    def _secret(self, method: Method, password: Secret) -> str:
+        if method is Method.NONE:
+            return ""
+        found = self._keys.get((method, password))
+        if found is None:
+            found = self._keys[method, password] = Key.derive(method.value, password.reveal()).secret.hex()
+        return found
+
+    @staticmethod
+    def _ways(view: View) -> dict[str, list[list[str | int]]]:
+        return {
+            name: [[str(way.remote), way.port, str(way.local), way.interface] for way in ways]
+            for name, ways in view.ways.items()
+        }
+
+
+def _unprivileged() -> tuple[int, int]:
+    """Who workers become: the user ``plait`` where the package made one, else nobody."""
+    for name in ("plait", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    return _NOBODY, _NOBODY
+
+
+def _all(errors: Sequence[PlaitError]) -> PlaitError:
+    """Several of one kind as one."""
+    combined = type(errors[0])("\n".join(str(error) for error in errors))
+    combined.exit_status = errors[0].exit_status
+    return combined

@@ -1,0 +1,110 @@
+"""Listening sockets: opened by control, which may, and served by workers, which need not.
+
+One socket a worker on each address (SO_REUSEPORT). Control keeps its copies open, so that a worker
+that is restarted finds its socket with the clients still in the queue, and a reload that leaves an
+address as it is keeps that queue too.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from plait.config.model import Config, Intercept, TcpVia
+from plait.errors import PlaitError
+from plait.kernel.sockets import listen
+from plait.relay.orders import ListenOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One address to listen on."""
+
+    kind: str
+    """As in `ListenOrder`."""
+    exit: str
+    address: str
+    port: int
+    optional: bool = False
+    """May be missing where the host has no such family."""
+
+
+def wanted(config: Config, ports: Mapping[str, int]) -> list[Door]:
+    """What a config wants listened on. ``ports`` are the interceptor's, by exit."""
+    doors = []
+    gateway = config.gateway
+    if gateway is not None and gateway.tcp is TcpVia.MPTCP:
+        for name, port in ports.items():
+            kind = gateway.intercept.value
+            doors.append(Door(kind, name, "0.0.0.0", port))
+            doors.append(Door(kind, name, "::", port, optional=True))
+    if config.exit is not None:
+        for address in config.exit.listen:
+            doors.append(Door("exit", "", str(address), config.exit.port, optional=str(address) == "::"))
+    return doors
+
+
+class Doors:
+    """The open ones."""
+
+    def __init__(self) -> None:
+        self._open: dict[Door, list[socket.socket]] = {}
+        self._mptcp = True
+
+    def adjust(self, doors: list[Door], workers: int, *, mptcp: bool) -> None:
+        """Open what is new. Nothing is closed yet, so that a failure leaves all as it was."""
+        for door in doors:
+            socks = self._open.setdefault(door, [])
+            while len(socks) < workers:
+                try:
+                    socks.append(
+                        listen(
+                            door.address,
+                            door.port,
+                            mptcp=mptcp and door.kind == "exit",
+                            transparent=door.kind == Intercept.TPROXY.value,
+                        )
+                    )
+                except OSError as error:
+                    if door.optional and not socks and error.errno in _NO_FAMILY:
+                        break
+                    if not socks:
+                        del self._open[door]
+                    raise _refused(door, error) from None
+
+    def keep(self, doors: list[Door]) -> None:
+        """Close what is no longer wanted."""
+        for door in [door for door in self._open if door not in doors]:
+            for sock in self._open.pop(door):
+                sock.close()
+
+    def orders(self, doors: list[Door], index: int) -> list[ListenOrder]:
+        """The sockets of worker ``index``."""
+        return [
+            ListenOrder(fd=self._open[door][index].fileno(), kind=door.kind, exit=door.exit)
+            for door in doors
+            if len(self._open.get(door, ())) > index
+        ]
+
+    def close(self) -> None:
+        """Close all."""
+        self.keep([])
+
+
+_NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+
+
+def _refused(door: Door, error: OSError) -> PlaitError:
+    where = f"[{door.address}]:{door.port}" if ":" in door.address else f"{door.address}:{door.port}"
+    what = "exit" if door.kind == "exit" else "interceptor"
+    hint = {
+        errno.EADDRINUSE: f"see who has it with: ss -Htlnp sport = :{door.port}; "
+        f"or set another port in [{'exit' if what == 'exit' else 'gateway'}]",
+        errno.EADDRNOTAVAIL: "the address is not on this host; see: ip address",
+        errno.EACCES: "run as root, or choose a port above 1023",
+        errno.EPERM: "run as root",
+    }.get(error.errno or 0)
+    reason = "is taken" if error.errno == errno.EADDRINUSE else f"can't be listened on: {error.strerror}"
+    return PlaitError(f"{what}: {where} {reason}", hint)

@@ -1,0 +1,167 @@
+"""The path keeper: holds the host to what the config wants, whatever happens to the links.
+
+It knows one way: observe → desired → diff → apply. The kernel's events only say when. A lost carrier
+is acted upon at once (the dead path's endpoint goes first of all, then the kernel sends what was in
+flight elsewhere), so there is no debounce; what limits us instead is a budget of looks a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from plait.config.model import Config, IPAddress
+from plait.kernel.linux import Host
+from plait.kernel.rtnl import drain, open_monitor
+from plait.paths import policy
+from plait.paths.changes import Change, DropTable, LoadTable
+from plait.paths.diff import diff, teardown
+from plait.paths.model import Interest, MptcpLimits, Snapshot, Way
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 30.0
+"""Seconds between looks that nobody asked for."""
+_BUDGET = 50
+"""Looks in one second; beyond it we wait a little (a storm of events, or a fight with another program)."""
+_REST = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the keeper knows, for those who dial and those who watch."""
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
+    """The host's addresses."""
+
+
+class Keeper:
+    """Applies a config to the host, and again whenever the host changes."""
+
+    def __init__(
+        self,
+        host: Host,
+        config: Config,
+        peers: Mapping[str, tuple[IPAddress, ...]],
+        *,
+        changed: Callable[[View], None],
+        before: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._host = host
+        self._changed = changed
+        self._before = before
+        self.config = config
+        self.peers = peers
+        self.taking = True
+        """Whether the LAN's TCP is taken: an exit answers."""
+        self.health: dict[str, bool] = {}
+        self.view = View()
+        self._monitor = open_monitor()
+        self._wake = asyncio.Event()
+        self._said: set[str] = set()
+        self._looks: list[float] = []
+
+    def close(self) -> None:
+        """Give the netlink socket back."""
+        asyncio.get_running_loop().remove_reader(self._monitor)
+        self._monitor.close()
+
+    def wake(self) -> None:
+        """Look again soon."""
+        self._wake.set()
+
+    def reconcile(self, *, interception: bool = True) -> list[Change]:
+        """One round: bring the host to what is wanted; returns what had to be changed.
+
+        With ``interception`` false the nftables table is left as it is: rules are changed only when
+        somebody serves those whom they take.
+        """
+        interest = policy.interest(self.config, self.peers)
+        snapshot = self._host.observe(interest)
+        self._remember(snapshot)
+        state = policy.desired(self.config, snapshot, self.peers, self.health, taking=self.taking)
+        changes = diff(snapshot, state)
+        if not interception:
+            changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
+        if changes:
+            for change in changes:
+                log.info("[#] %s", change.line().partition("\n")[0])
+            for error in self._host.apply(changes):
+                log.warning("%s", error)
+            snapshot = self._host.observe(interest)
+        for note in set(state.notes) - self._said:
+            log.warning("%s", note)
+        self._said = set(state.notes)
+        self._publish(snapshot)
+        return changes
+
+    def withdraw(self, remembered: Mapping[str, str]) -> None:
+        """Take everything of ours out of the host, and put back what was there before."""
+        snapshot = self._host.observe(Interest(sysctls=tuple(remembered)))
+        for change in teardown(snapshot):
+            log.info("[#] %s", change.line().partition("\n")[0])
+            for error in self._host.apply([change]):
+                log.warning("%s", error)
+        restore(self._host, remembered)
+
+    async def run(self) -> None:
+        """Reconcile for ever: on events, on `wake`, and every now and then."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._monitor, self._event)
+        while True:
+            try:
+                async with asyncio.timeout(_AGAIN):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            now = loop.time()
+            self._looks = [look for look in self._looks if look > now - 1.0]
+            if len(self._looks) >= _BUDGET:
+                await asyncio.sleep(_REST)
+            self._looks.append(loop.time())
+            self.reconcile()
+
+    def _event(self) -> None:
+        drain(self._monitor)
+        self._wake.set()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        own = tuple(sorted({str(address.address) for address in snapshot.addresses}))
+        view = View(snapshot, policy.ways(self.config, snapshot, self.peers, self.health), own)
+        if (view.ways, view.own) != (self.view.ways, self.view.own):
+            self.view = view
+            self._changed(view)
+        else:
+            self.view = replace(self.view, snapshot=snapshot)
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        before = dict(snapshot.sysctls)
+        if snapshot.limits is not None:
+            limits = snapshot.limits
+            before[_LIMITS] = f"{limits.subflows} {limits.add_addr_accepted}"
+        self._before(before)
+
+
+_LIMITS = "mptcp limits"
+"""Key under which the MPTCP limits are remembered, beside the sysctls'."""
+
+
+def restore(host: Host, remembered: Mapping[str, str]) -> None:
+    """Put sysctls and MPTCP limits back to what they were before us."""
+    from plait.paths.changes import SetLimits, SetSysctl
+
+    changes: list[Change] = []
+    for key, value in remembered.items():
+        if key == _LIMITS:
+            subflows, accepted = map(int, value.split())
+            changes.append(SetLimits(MptcpLimits(subflows=subflows, add_addr_accepted=accepted)))
+        else:
+            changes.append(SetSysctl(key, value, ""))
+    for change in changes:
+        for error in host.apply([change]):
+            log.warning("%s", error)

@@ -1,0 +1,134 @@
+"""Putting the snapshot together: what the keeper, the watch, the links and the workers know."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from statistics import median
+
+from plait import __version__
+from plait.control.keeper import Keeper
+from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up
+from plait.control.supervisor import Supervisor
+from plait.control.watch import Watch
+from plait.kernel.linux import Host
+from plait.kernel.rtnl import LinkCounters
+from plait.paths.state import states
+
+_EVERY = 1.0
+"""Seconds over which rates are taken."""
+
+
+class Reporter:
+    """Answers "what is going on?"."""
+
+    def __init__(
+        self, role: str, started: float, host: Host, keeper: Keeper, supervisor: Supervisor, watch: Watch
+    ) -> None:
+        self._role = role
+        self._started = started
+        self._host = host
+        self._keeper = keeper
+        self._supervisor = supervisor
+        self._watch = watch
+        self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
+        self._rates: dict[str, tuple[int, int]] = {}
+
+    async def run(self) -> None:
+        """Take the rates, for ever."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            then, before = self._last
+            now, counters = time.monotonic(), self._host.counters()
+            self._last = (now, counters)
+            self._rates = {
+                name: (
+                    _rate(before[name].tx_bytes, count.tx_bytes, now - then),
+                    _rate(before[name].rx_bytes, count.rx_bytes, now - then),
+                )
+                for name, count in counters.items()
+                if name in before
+            }
+
+    async def status_json(self) -> dict[str, object]:
+        """The snapshot, as it travels."""
+        return (await self.status()).to_json()
+
+    async def status(self) -> Status:
+        """The snapshot."""
+        figures = []
+        for answer in await self._supervisor.ask("tally"):
+            tally = answer["tally"]
+            assert isinstance(tally, dict)
+            figures.append(tally)
+        return Status(
+            role=self._role,
+            version=__version__,
+            pid=os.getpid(),
+            uptime=round(time.monotonic() - self._started, 1),
+            sessions=add_up(figures),
+            exits=tuple(
+                ExitStatus(
+                    name=view.name,
+                    state="down"
+                    if view.state == "silent"
+                    else "up"
+                    if view.state == "foreign"
+                    else view.state,
+                    rtt_ms=view.rtt_ms,
+                    why=view.why,
+                )
+                for view in self._watch.exits.values()
+            ),
+            paths=self._paths(figures),
+            workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),
+            restarts=self._supervisor.restarts,
+            intercepting=self._keeper.taking and self._keeper.view.snapshot.nft_digest is not None,
+        )
+
+    def _paths(self, figures: list[dict[str, object]]) -> tuple[PathStatus, ...]:
+        keeper = self._keeper
+        counters = self._last[1]
+        carried = _by_address(figures)
+        found = []
+        for each in states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health):
+            reach, path = each.reach, each.reach.path
+            count = counters.get(path.interface)
+            tx_bps, rx_bps = self._rates.get(path.interface, (0, 0))
+            flows = [flow for source in reach.sources for flow in carried.get(str(source.address), ())]
+            sent = sum(flow[1] for flow in flows)
+            found.append(
+                PathStatus(
+                    name=path.name,
+                    interface=path.interface,
+                    mode=path.mode.value,
+                    state=each.state.value,
+                    why=each.why,
+                    rtt_ms=round(median(flow[0] for flow in flows) / 1000, 3) if flows else None,
+                    loss=round(sum(flow[2] for flow in flows) / sent, 5) if sent else None,
+                    tx_bytes=count.tx_bytes if count else 0,
+                    rx_bytes=count.rx_bytes if count else 0,
+                    tx_bps=tx_bps,
+                    rx_bps=rx_bps,
+                    subflows=len(flows),
+                )
+            )
+        return tuple(found)
+
+
+def _by_address(figures: list[dict[str, object]]) -> Mapping[str, list[list[int]]]:
+    """The workers' subflows by local address: smoothed RTT in µs, segments sent, segments sent again."""
+    merged: dict[str, list[list[int]]] = {}
+    for tally in figures:
+        subflows = tally["subflows"]
+        assert isinstance(subflows, dict)
+        for address, flows in subflows.items():
+            merged.setdefault(address, []).extend(flows)
+    return merged
+
+
+def _rate(before: int, after: int, seconds: float) -> int:
+    """Bits a second. A counter that went backwards is that of a new link of the same name."""
+    return max(0, round((after - before) * 8 / seconds)) if seconds > 0 else 0

@@ -1,0 +1,123 @@
+"""What is going on, as one frozen value. Views only translate it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """Sessions of all workers."""
+
+    open: int = 0
+    total: int = 0
+    failed: int = 0
+    """Those that never relayed: refused, unreachable, forbidden, timed out."""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """How the ended ones ended."""
+    strangers: Mapping[str, int] = field(default_factory=dict)
+    """What peers did that could not prove themselves."""
+    up_bytes: int = 0
+    down_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitStatus:
+    """One exit, seen from a gateway."""
+
+    name: str
+    state: str
+    rtt_ms: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStatus:
+    """One path. Rates are bits a second over the last second; bytes are the interface's own counters."""
+
+    name: str
+    interface: str
+    mode: str
+    state: str
+    """``up``, ``down``, ``standby`` or ``off``."""
+    why: str = ""
+    rtt_ms: float | None = None
+    """Median of the smoothed RTTs of the subflows on it; None while it has none."""
+    loss: float | None = None
+    """Retransmitted share of what subflows on it have sent; None while they sent nothing."""
+    tx_bytes: int = 0
+    rx_bytes: int = 0
+    tx_bps: int = 0
+    rx_bps: int = 0
+    subflows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """One worker process."""
+
+    pid: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything."""
+
+    role: str
+    version: str
+    pid: int
+    uptime: float
+    """Seconds since control started."""
+    sessions: Sessions
+    exits: tuple[ExitStatus, ...] = ()
+    paths: tuple[PathStatus, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    restarts: int = 0
+    """Workers that died and were replaced."""
+    intercepting: bool = False
+    """Whether the LAN's TCP is taken right now."""
+
+    def to_json(self) -> dict[str, object]:
+        """As ``plait status --json`` prints it."""
+        return asdict(self)
+
+
+_RELAYED = frozenset(
+    {
+        "done",
+        "reset by the near side",
+        "reset by the far side",
+        "idle too long",
+        "wrongly sealed",
+        "closed by us",
+    }
+)
+_NOT_FAILED = _RELAYED | {"gone"}
+
+
+def add_up(figures: Iterable[Mapping[str, object]]) -> Sessions:
+    """The tallies of several workers as one."""
+    outcomes: dict[str, int] = {}
+    strangers: dict[str, int] = {}
+    sums = dict.fromkeys(("open", "opening", "total", "up_bytes", "down_bytes"), 0)
+    for tally in figures:
+        for name in sums:
+            value = tally[name]
+            assert isinstance(value, int)
+            sums[name] += value
+        for kind, into in (("outcomes", outcomes), ("strangers", strangers)):
+            counts = tally[kind]
+            assert isinstance(counts, dict)
+            for word, count in counts.items():
+                into[word] = into.get(word, 0) + count
+    return Sessions(
+        open=sums["open"],
+        total=sums["total"],
+        failed=sum(count for word, count in outcomes.items() if word not in _NOT_FAILED),
+        outcomes=outcomes,
+        strangers=strangers,
+        up_bytes=sums["up_bytes"],
+        down_bytes=sums["down_bytes"],
+    )

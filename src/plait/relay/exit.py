@@ -1,0 +1,279 @@
+"""The exit's half of a session: find out who asks for what, dial it, relay.
+
+Whoever can't prove to know the key learns nothing: their bytes are read and dropped, and the
+connection ends when the handshake timeout passes, exactly as if they had never spoken.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from plait.kernel.sockets import begin_connect
+from plait.relay.admission import Admission
+from plait.relay.dialer import Dial, Failure
+from plait.relay.loop import ENDED, IN
+from plait.relay.pump import OpenLeg, PlainLeg, Pump, SealLeg, Session, reset
+from plait.relay.race import RESOLUTION_DELAY, interleave
+from plait.relay.resolver import Resolver
+from plait.relay.tally import Tally
+from plait.wire.replay import SaltFilter
+from plait.wire.shadowsocks import Accept, Candidates, Forged, Malformed, Request, Sealer
+
+PROBE_HOST = "probe.plait.invalid"
+"""A target that every plait exit answers itself, by sending the payload back: so a gateway can tell a
+wrong password from a dead exit. The name can't exist (RFC 2606)."""
+
+_STRANGERS = 4096
+"""Most connections of one worker that have not said where they want to go; then the oldest goes."""
+
+_PROBE_LIMIT = 256
+
+
+class Doorkeeper:
+    """Accepts gateways, and holds those that have not proved themselves."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        tally: Tally,
+        resolver: Resolver,
+        admission: Admission,
+        *,
+        keys: Candidates,
+        salts: SaltFilter | None,
+        trust: Iterable[IPv4Network | IPv6Network],
+        handshake: float,
+        limit: float,
+    ) -> None:
+        self.pump = pump
+        self.tally = tally
+        self.resolver = resolver
+        self.admission = admission
+        self.salts = salts
+        self._keys = keys
+        self._key_of = dict(keys)
+        self._trust = tuple(trust)
+        self._handshake = handshake
+        self.limit = limit
+        self._waiting: OrderedDict[_Visitor, float] = OrderedDict()
+
+    def accepted(self, sock: socket.socket, peer: str) -> None:
+        """Somebody has connected."""
+        if not self._keys and not self._trusts(peer):
+            self.tally.stranger("untrusted", peer)
+            reset(sock)
+            return
+        visitor = _Visitor(self, sock, peer, Accept(self._keys or None))
+        self._waiting[visitor] = self.pump.loop.now + self._handshake
+        if len(self._waiting) > _STRANGERS:
+            self._waiting.popitem(last=False)[0].close("crowded out")
+        self.pump.loop.register(sock.fileno(), visitor.event)
+
+    def known(self, visitor: _Visitor) -> None:
+        """A visitor has proved itself, or left."""
+        self._waiting.pop(visitor, None)
+
+    def sweep(self) -> None:
+        """Close those whose time has passed. They all waited equally long, so the oldest are first."""
+        now = self.pump.loop.now
+        while self._waiting:
+            visitor, deadline = next(iter(self._waiting.items()))
+            if deadline > now:
+                return
+            visitor.close("silent")
+
+    def welcome(self, sock: socket.socket, peer: str, request: Request) -> None:
+        """A peer has proved itself and said where it wants to go."""
+        if request.target.host == PROBE_HOST:
+            _Echo(self, sock, request)
+        else:
+            _Opening(self, sock, peer, request)
+
+    def sealer(self, user: str | None) -> Sealer:
+        """A sealer for the answer to ``user``, with a fresh salt."""
+        key = self._key_of[user or ""]
+        salt = os.urandom(key.salt_size)
+        if self.salts is not None:
+            # Our own answer must not come back to us as a request.
+            self.salts.seen_before(salt)
+        return Sealer(key, salt)
+
+    def _trusts(self, peer: str) -> bool:
+        address: IPv4Address | IPv6Address = ip_address(peer.partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._trust)
+
+
+class _Visitor:
+    """A connection that has not said where it wants to go."""
+
+    __slots__ = ("_accept", "_door", "_failed", "peer", "sock")
+
+    def __init__(self, door: Doorkeeper, sock: socket.socket, peer: str, accept: Accept) -> None:
+        self._door = door
+        self._accept = accept
+        self._failed = False
+        self.sock = sock
+        self.peer = peer
+
+    def close(self, how: str) -> None:
+        """It is over; a plain close, as any server does with a client that says nothing."""
+        self._door.known(self)
+        if not self._failed:
+            self._door.tally.stranger(how, self.peer)
+        self._door.pump.loop.forget(self.sock.fileno())
+        self.sock.close()
+
+    def event(self, mask: int) -> None:
+        """More of the greeting, or its end."""
+        if not mask & (IN | ENDED):
+            return
+        view = self._door.pump.buffers.views[0]
+        while True:
+            try:
+                n = self.sock.recv_into(view)
+            except BlockingIOError:
+                return
+            except OSError:
+                n = 0
+            if not n:
+                self.close("left")
+                return
+            if self._failed:
+                continue
+            try:
+                request = self._accept.feed(bytes(view[:n]))
+            except (Forged, Malformed):
+                self._unproved("unsealed")
+                continue
+            if request is None:
+                continue
+            salt = request.opener.salt if request.opener is not None else None
+            if salt is not None and self._door.salts is not None and self._door.salts.seen_before(salt):
+                self._unproved("replayed")
+                continue
+            self._door.known(self)
+            self._door.welcome(self.sock, self.peer, request)
+            return
+
+    def _unproved(self, kind: str) -> None:
+        self._failed = True
+        self._door.tally.stranger(kind, self.peer)
+
+
+class _Opening:
+    """A request whose target is being dialled."""
+
+    def __init__(self, door: Doorkeeper, sock: socket.socket, peer: str, request: Request) -> None:
+        self._door = door
+        self._sock = sock
+        self._peer = peer
+        self._request = request
+        door.pump.loop.rebind(sock.fileno(), _ignore)
+        self._target = request.target
+        self._refused = False
+        self._v4: list[str] = []
+        self._v6: list[str] = []
+        self._unanswered = 2
+        door.tally.total += 1
+        door.tally.opening += 1
+        self._dial: Dial[str] = Dial(door.pump.loop, self._connect, self._connected, self._failed, door.limit)
+        host = request.target.host
+        if isinstance(host, str):
+            door.resolver.resolve(host, socket.AF_INET6, self._answer_v6)
+            door.resolver.resolve(host, socket.AF_INET, self._answer_v4)
+        else:
+            self._dial.offer(self._admitted([str(host)]))
+
+    def _admitted(self, addresses: list[str]) -> list[str]:
+        """Those that may be dialled: judged here, after resolution, so that no name gets around it."""
+        admitted = [address for address in addresses if self._door.admission.admits(address)]
+        if len(admitted) < len(addresses):
+            self._refused = True
+        return admitted
+
+    def _answer_v6(self, addresses: list[str]) -> None:
+        self._v6 = self._admitted(addresses)
+        self._answered(hold=0.0)
+
+    def _answer_v4(self, addresses: list[str]) -> None:
+        self._v4 = self._admitted(addresses)
+        # RFC 8305, section 3: a lone IPv4 answer waits a moment for the IPv6 one.
+        self._answered(hold=RESOLUTION_DELAY)
+
+    def _answered(self, hold: float) -> None:
+        self._unanswered -= 1
+        last = not self._unanswered
+        self._dial.offer(interleave(self._v6, self._v4), last=last, hold=0.0 if last else hold)
+
+    def _connect(self, address: str) -> socket.socket:
+        return begin_connect(address, self._target.port)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure is Failure.NO_ADDRESS and self._refused:
+            failure = Failure.FORBIDDEN
+        tally = self._door.tally
+        tally.opening -= 1
+        tally.ended(failure.value)
+        reset(self._sock)
+
+    def _connected(self, target_sock: socket.socket, address: str) -> None:
+        door, request = self._door, self._request
+        door.tally.opening -= 1
+        session = Session(door.pump, self._sock, target_sock, str(self._target))
+        session.peer = self._peer
+        session.user = request.user
+        if request.opener is None:
+            up: PlainLeg | OpenLeg = PlainLeg(session, self._sock, target_sock)
+            down: PlainLeg | SealLeg = PlainLeg(session, target_sock, self._sock)
+        else:
+            up = OpenLeg(session, self._sock, target_sock, request.opener, request.leftover)
+            down = SealLeg(session, target_sock, self._sock, door.sealer(request.user))
+        if request.first_payload:
+            up.count = len(request.first_payload)
+            up.pending = memoryview(request.first_payload)
+        session.start(up, down)
+
+
+def _ignore(mask: int) -> None:
+    """Edges of a socket that is looked at anew once its target has been dialled."""
+
+
+class _Echo:
+    """The answer to a gateway's probe: what it sent, once."""
+
+    __slots__ = ("_door", "_sock")
+
+    def __init__(self, door: Doorkeeper, sock: socket.socket, request: Request) -> None:
+        self._door = door
+        self._sock = sock
+        payload = request.first_payload[:_PROBE_LIMIT]
+        if request.opener is not None and payload:
+            sealer = door.sealer(request.user)
+            answer = bytearray(sealer.sealed_size(len(payload)))
+            sealer.seal_into(payload, memoryview(answer))
+            payload = bytes(answer)
+        try:
+            # So little always fits into a fresh socket's buffer.
+            sock.send(payload)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        door.pump.loop.rebind(sock.fileno(), self.event)
+        door.pump.loop.after(door.limit, self.close)
+
+    def event(self, mask: int) -> None:
+        """The gateway has its answer and leaves."""
+        if mask & ENDED:
+            self.close()
+
+    def close(self) -> None:
+        """Done, or overdue."""
+        if self._sock.fileno() >= 0:
+            self._door.pump.loop.forget(self._sock.fileno())
+            self._sock.close()

@@ -1,0 +1,177 @@
+"""The gateway's half of a session: take a client off the LAN, dial an exit, say where to.
+
+The dial begins the moment a client is accepted. By the time it is done the client's first bytes are
+usually there, and travel together with the address (one round trip saved); a client that waits for
+the server to speak first is not waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
+from plait.relay.dialer import Dial, Failure
+from plait.relay.pump import OpenLeg, PlainLeg, Pump, SealLeg, Session, reset
+from plait.relay.tally import Tally
+from plait.wire.address import encode_packed
+from plait.wire.cipher import Key
+from plait.wire.shadowsocks import Dial as Greeting
+from plait.wire.shadowsocks import Opener
+
+_FIRST = 16384
+"""Most client bytes that travel with the address: as much as one sealed chunk takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to an exit: which address to dial, and from which link."""
+
+    address: str
+    port: int
+    local: str = ""
+    interface: str = ""
+
+
+@dataclass(slots=True)
+class Upstream:
+    """An exit as a worker knows it. ``ways`` changes while we run, best first."""
+
+    name: str
+    key: Key | None
+    ways: Sequence[Way]
+    mptcp: bool = True
+
+
+def dial(
+    pump: Pump,
+    upstream: Upstream,
+    done: Callable[[socket.socket, Way], None],
+    failed: Callable[[Failure], None],
+    limit: float,
+) -> Dial[Way] | None:
+    """Dial an exit over its ways; None when it has failed at once (and ``failed`` has been told)."""
+    ways = upstream.ways
+    if not ways:
+        failed(Failure.NO_WAY)
+        return None
+    mptcp = upstream.mptcp
+
+    def connect(way: Way) -> socket.socket:
+        return begin_connect(way.address, way.port, mptcp=mptcp, local=way.local, interface=way.interface)
+
+    race: Dial[Way] = Dial(pump.loop, connect, done, failed, limit)
+    race.offer(ways)
+    return race
+
+
+def spell(where: Where) -> str:
+    """An address and port as people write them."""
+    packed, port = where
+    if len(packed) == 4:
+        return f"{socket.inet_ntop(socket.AF_INET, packed)}:{port}"
+    return f"[{socket.inet_ntop(socket.AF_INET6, packed)}]:{port}"
+
+
+class Interceptor:
+    """Accepts what nftables has taken from the LAN and brings it to one exit."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        upstream: Upstream,
+        tally: Tally,
+        *,
+        redirected: bool,
+        own: frozenset[bytes],
+        limit: float,
+    ) -> None:
+        self._pump = pump
+        self._upstream = upstream
+        self._tally = tally
+        self._redirected = redirected
+        self._limit = limit
+        self.own = own
+        """The host's own addresses, packed: nobody can have asked for those through us."""
+
+    def accepted(self, client: socket.socket, peer: str) -> None:
+        """A client is here. It has been told "connected" already, by our kernel."""
+        try:
+            target = original_destination(client) if self._redirected else local_address(client)
+        except OSError:
+            # It went away between accept and here.
+            self._tally.ended("gone")
+            client.close()
+            return
+        if target is None or target[0] in self.own:
+            # Somebody talks to the interceptor itself; going on would dial ourselves for ever.
+            self._tally.ended("not intercepted")
+            reset(client)
+            return
+        _Opening(self._pump, self._upstream, self._tally, client, peer, target, self._limit)
+
+
+class _Opening:
+    """A client whose exit is being dialled."""
+
+    __slots__ = ("_client", "_peer", "_pump", "_tally", "_target", "_upstream")
+
+    def __init__(
+        self,
+        pump: Pump,
+        upstream: Upstream,
+        tally: Tally,
+        client: socket.socket,
+        peer: str,
+        target: Where,
+        limit: float,
+    ) -> None:
+        self._pump = pump
+        self._upstream = upstream
+        self._tally = tally
+        self._client = client
+        self._peer = peer
+        self._target = target
+        tally.total += 1
+        tally.opening += 1
+        dial(pump, upstream, self._connected, self._failed, limit)
+
+    def _failed(self, failure: Failure) -> None:
+        self._tally.opening -= 1
+        self._tally.ended(failure.value)
+        self._tally.exit_failed(self._upstream.name, failure.value)
+        reset(self._client)
+
+    def _connected(self, exit_sock: socket.socket, way: Way) -> None:
+        tally, client, pump = self._tally, self._client, self._pump
+        tally.opening -= 1
+        buffer = pump.buffers.views[0]
+        try:
+            n = client.recv_into(buffer, _FIRST)
+        except BlockingIOError:
+            n = 0
+        except OSError:
+            # The client has given up meanwhile. Nothing was asked of the exit yet.
+            tally.ended("gone")
+            pump.loop.forget(exit_sock.fileno())
+            reset(exit_sock)
+            client.close()
+            return
+        key = self._upstream.key
+        header = encode_packed(*self._target)
+        greeting = Greeting(key, os.urandom(key.salt_size) if key else b"")
+        first, sealer = greeting.first(header, buffer[:n])
+        session = Session(pump, client, exit_sock, spell(self._target))
+        session.peer = self._peer
+        session.exit = self._upstream.name
+        if key is None or sealer is None:
+            up: PlainLeg | SealLeg = PlainLeg(session, client, exit_sock)
+            down: PlainLeg | OpenLeg = PlainLeg(session, exit_sock, client)
+        else:
+            up = SealLeg(session, client, exit_sock, sealer)
+            down = OpenLeg(session, exit_sock, client, Opener(key))
+        up.count = n
+        up.pending = memoryview(first)
+        session.start(up, down)

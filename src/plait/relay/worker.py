@@ -1,0 +1,332 @@
+"""A worker: one process, one loop, no privileges.
+
+Started by control as ``python -m plait.relay.worker FD`` with a unix socket at FD and its listening
+sockets inherited. When control dies, a worker goes on serving; a new control tells it to drain by
+SIGUSR1 (the socket is gone then).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from plait.kernel.sockets import pack
+from plait.relay import privileges
+from plait.relay.admission import Admission
+from plait.relay.exit import Doorkeeper
+from plait.relay.gateway import Interceptor, Upstream, Way
+from plait.relay.listener import Listener
+from plait.relay.loop import EDGE, ENDED, IN, Loop
+from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, line
+from plait.relay.probe import Probe
+from plait.relay.pump import Outcome, Pump, Session
+from plait.relay.resolver import Resolver
+from plait.relay.survey import sessions, subflows
+from plait.relay.tally import Tally
+from plait.wire.cipher import SUITES, Key
+from plait.wire.replay import SaltFilter
+
+log = logging.getLogger("plait.worker")
+
+_SPARE_DESCRIPTORS = 256
+_RECEIVE = 65536
+
+
+class Worker:
+    """The loop with all that hangs on it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel: socket.socket | None = channel
+        self._lines = Lines()
+        self._outgoing = b""
+        self.loop = Loop()
+        self.pump = Pump(self.loop, self._session_ended)
+        self.tally = Tally()
+        self._listeners: list[Listener] = []
+        self._interceptors: list[Interceptor] = []
+        self._upstreams: dict[str, Upstream] = {}
+        self._door: Doorkeeper | None = None
+        self._admission: Admission | None = None
+        self._draining = False
+        self._job: Job | None = None
+
+    def run(self) -> None:
+        """Take the job, then serve until drained or told to end."""
+        channel = self._channel
+        assert channel is not None
+        job = self._receive_job(channel)
+        if job is None:
+            return
+        self._job = job
+        logging.getLogger().setLevel(logging.DEBUG if job.verbose else logging.INFO)
+        room = privileges.raise_descriptor_limit(2 * job.sessions + _SPARE_DESCRIPTORS)
+        most = min(job.sessions, (room - _SPARE_DESCRIPTORS) // 2)
+        self._build(job, most)
+        self._handle_signals()
+        privileges.drop(job.uid, job.gid)
+        channel.setblocking(False)
+        self.loop.register(channel.fileno(), self._hear)
+        self._say({"ready": True})
+        shortest = min(job.idle_timeout, job.half_close_timeout, job.handshake_timeout)
+        self._sweep_every = min(15.0, max(0.05, shortest / 8))
+        self.loop.after(self._sweep_every, self._sweep)
+        # What exists now stays for good: leave it out of every later collection.
+        gc.collect()
+        gc.freeze()
+        self.loop.run()
+
+    def _receive_job(self, channel: socket.socket) -> Job | None:
+        while data := channel.recv(_RECEIVE):
+            for message in self._lines.feed(data):
+                job = message["job"]
+                assert isinstance(job, dict)
+                return Job.from_json(job)
+        return None
+
+    def _build(self, job: Job, most: int) -> None:
+        own = frozenset(pack(text) for text in job.own)
+        for order in job.exits:
+            self._upstreams[order.name] = self._upstream(order, job)
+        if job.door is not None:
+            self._door = self._make_door(job, job.door)
+        for listen in job.listeners:
+            sock = socket.socket(fileno=listen.fd)
+            if listen.kind == "exit":
+                assert self._door is not None
+                accepted: Callable[[socket.socket, str], None] = self._door.accepted
+            else:
+                interceptor = Interceptor(
+                    self.pump,
+                    self._upstreams[listen.exit],
+                    self.tally,
+                    redirected=listen.kind == "redirect",
+                    own=own,
+                    limit=job.connect_timeout,
+                )
+                self._interceptors.append(interceptor)
+                accepted = interceptor.accepted
+            self._listeners.append(Listener(self.loop, sock, accepted, self._room(most)))
+
+    def _room(self, most: int) -> Callable[[], bool]:
+        tally, open_sessions = self.tally, self.pump.sessions
+        return lambda: tally.opening + len(open_sessions) < most
+
+    def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
+        key = Key(SUITES[order.method], bytes.fromhex(order.secret)) if order.secret else None
+        return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
+
+    def _make_door(self, job: Job, order: DoorOrder) -> Doorkeeper:
+        from ipaddress import ip_address, ip_network
+
+        self._admission = Admission(
+            [ip_network(text) for text in order.allow], [ip_address(text) for text in job.own]
+        )
+        salts = None
+        if order.salts_fd >= 0:
+            salts = SaltFilter(memoryview(mmap.mmap(order.salts_fd, 0)))
+        return Doorkeeper(
+            self.pump,
+            self.tally,
+            Resolver(self.loop),
+            self._admission,
+            keys=[
+                (user, Key(SUITES[order.method], bytes.fromhex(secret)))
+                for user, secret in order.secrets.items()
+            ],
+            salts=salts,
+            trust=[ip_network(text) for text in order.trust],
+            handshake=job.handshake_timeout,
+            limit=job.connect_timeout,
+        )
+
+    def _handle_signals(self) -> None:
+        """Signals come in through a descriptor, so that they never interrupt a handler half-way."""
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
+        # Ctrl-C goes to the whole process group; ending us is control's business.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def arrived(mask: int) -> None:
+            for number in os.read(reader, 64):
+                if number == signal.SIGUSR1:
+                    self._drain()
+                elif number == signal.SIGTERM:
+                    self.loop.stop()
+
+        self.loop.register(reader, arrived, IN)
+
+    def _hear(self, mask: int) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        if self._outgoing:
+            self._flush()
+        if not mask & (IN | ENDED):
+            return
+        while True:
+            try:
+                data = channel.recv(_RECEIVE)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._control_gone(channel)
+                return
+            for message in self._lines.feed(data):
+                self._obey(message)
+
+    def _control_gone(self, channel: socket.socket) -> None:
+        log.warning("control is gone; going on without it")
+        self.loop.unregister(channel.fileno())
+        channel.close()
+        self._channel = None
+        if self._draining:
+            self._leave_if_done()
+
+    def _obey(self, message: JsonObject) -> None:
+        if isinstance(ways := message.get("ways"), dict):
+            for name, listed in ways.items():
+                if name in self._upstreams:
+                    self._upstreams[name].ways = _ways(listed)
+        if isinstance(own := message.get("own"), list):
+            from ipaddress import ip_address
+
+            packed = frozenset(pack(text) for text in own)
+            for interceptor in self._interceptors:
+                interceptor.own = packed
+            if self._admission is not None:
+                self._admission.own(ip_address(text) for text in own)
+        if message.get("drain"):
+            self._drain()
+        if "ask" in message:
+            self._answer(message)
+
+    def _answer(self, question: JsonObject) -> None:
+        answer: JsonObject = {"answer": question["ask"]}
+        what = question["what"]
+        if what == "probe":
+            name = str(question["exit"])
+            job = self._job
+            assert job is not None
+            Probe(
+                self.pump,
+                self._upstreams[name],
+                lambda result: self._say(answer | {"probe": result}),
+                min(job.connect_timeout, 5.0),
+            )
+            return
+        if what == "sessions":
+            answer["sessions"] = sessions(self.pump, self.loop.now)
+        else:
+            answer["tally"] = self._figures()
+        self._say(answer)
+
+    def _figures(self) -> JsonObject:
+        tally = self.tally
+        live = self.pump.sessions
+        return {
+            "pid": os.getpid(),
+            "open": len(live),
+            "opening": tally.opening,
+            "total": tally.total,
+            "outcomes": dict(tally.outcomes),
+            "strangers": dict(tally.strangers),
+            "up_bytes": tally.up_bytes + sum(session.up.count for session in live),
+            "down_bytes": tally.down_bytes + sum(session.down.count for session in live),
+            "subflows": subflows(self.pump),
+        }
+
+    def _say(self, message: JsonObject) -> None:
+        if self._channel is not None:
+            self._outgoing += line(message)
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._channel is not None
+        try:
+            sent = self._channel.send(self._outgoing)
+        except BlockingIOError:
+            return
+        except OSError:
+            # Its end of file is on the way.
+            self._outgoing = b""
+            return
+        self._outgoing = self._outgoing[sent:]
+
+    def _sweep(self) -> None:
+        job = self._job
+        assert job is not None
+        self.pump.sweep(job.idle_timeout, job.half_close_timeout)
+        if self._door is not None:
+            self._door.sweep()
+        self.loop.after(self._sweep_every, self._sweep)
+
+    def _drain(self) -> None:
+        """Take what has arrived already, then no more; end with the last session."""
+        if self._draining:
+            return
+        self._draining = True
+        for listener in self._listeners:
+            listener.close()
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self.pump.sessions or self.tally.opening:
+            self.loop.after(0.2, self._leave_if_done)
+        else:
+            self.loop.stop()
+
+    def _session_ended(self, session: Session, outcome: Outcome) -> None:
+        tally = self.tally
+        tally.outcomes[outcome.value] += 1
+        tally.up_bytes += session.up.count
+        tally.down_bytes += session.down.count
+        if outcome is Outcome.FORGED:
+            if session.exit:
+                tally.wrong_answer(session.exit)
+            else:
+                tally.stranger("unsealed", session.peer)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "session %s > %s%s: %d up, %d down, %.1f s, %s",
+                session.peer,
+                session.target,
+                f" via {session.exit}" if session.exit else "",
+                session.up.count,
+                session.down.count,
+                self.loop.now - session.born,
+                outcome.value,
+            )
+
+
+def _ways(listed: list[list[str | int]]) -> list[Way]:
+    return [
+        Way(str(address), int(port), str(local), str(interface)) for address, port, local, interface in listed
+    ]
+
+
+def main() -> int:
+    """The process."""
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    worker = Worker(channel)
+    try:
+        worker.run()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
+
+__all__ = ["EDGE", "Worker", "main"]

@@ -57,13 +57,11 @@ _SYNTAX: tuple[tuple[str, str], ...] = (
 def load(paths: Sequence[Path]) -> Config:
     """The config that the files give together. Raises ``ConfigError`` with every fault."""
     texts: list[tuple[str, str | Fault]] = []
-    seen: dict[Path, Path] = {}
+    seen: set[Path] = set()
     for path in paths:
-        same = seen.setdefault(_resolved(path), path)
-        if same is path:
-            texts.append((str(path), _read(path)))
-        else:
-            texts.append((str(path), Fault(str(path), "", "is given twice", "give each file once")))
+        again = Fault(str(path), "", "is given twice", "give each file once")
+        texts.append((str(path), again if _resolved(path) in seen else _read(path)))
+        seen.add(_resolved(path))
     return combine(texts)
 
 

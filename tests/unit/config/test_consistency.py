@@ -1,0 +1,161 @@
+"""What only the whole config shows: names, references, what is missing, who is admitted."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.config.toml import parse
+from plait.errors import ConfigError
+
+LAN = '[gateway]\nlan = "lan"\n'
+PEER = '[[exit]]\nname = "attic"\naddress = "10.1.1.70"\npassword = "x"\n'
+PATH = '[[path]]\ninterface = "wan1"\n'
+EXIT = '[exit]\npassword = "x"\n'
+NODE = LAN + PEER.replace("[[exit]]", "[[gateway.exit]]") + PATH + EXIT
+
+NEEDS = "; it needs [gateway], at least one [[exit]] and at least one [[path]]"
+EXACT = [
+    ("", ["neither [gateway] nor [exit]; nothing to do; docs/reference/config.md has examples"]),
+    ("[relay]", ["neither [gateway] nor [exit]; nothing to do; docs/reference/config.md has examples"]),
+    (LAN, ["a gateway without an [[exit]] and without a [[path]]" + NEEDS]),
+    (PEER, ["a gateway without [gateway] and without a [[path]]" + NEEDS]),
+    (PATH + PEER, ["a gateway without [gateway]" + NEEDS]),
+    (LAN + PATH + EXIT, ["a gateway without an [[exit]]" + NEEDS]),
+    (
+        LAN + "[path]\n" + PEER,
+        ["path: must be a list of tables, not a table; write [[path]], in double brackets"],
+    ),
+    (
+        '[[user]]\nname = "a"\npassword = "x"\n[tunnel]',
+        ["[[user]] and [tunnel] without [exit]; they say more about this box's own exit"],
+    ),
+    (
+        LAN + PATH + '[exit]\nname = "attic"\naddress = "10.1.1.70"\npassword = "x"',
+        [
+            "exit.name: no such key; it belongs under [[exit]] or [[path]] or [[user]]",
+            "exit.address: no such key; it belongs under [[exit]]",
+            "a gateway without an [[exit]]" + NEEDS,
+        ],
+    ),
+    (
+        "[[gateway]]\n" + PEER + PATH,
+        ["gateway: must be one table, not a list; write [gateway], in single brackets"],
+    ),
+    (
+        LAN + PEER + PATH + PATH,
+        ["path[1].interface: is the same as path[0].interface"],
+    ),
+    (
+        LAN + PEER + PATH + 'name = "a"\n[[path]]\ninterface = "wan2"\nname = "a"',
+        ["path[1].name: is the same as path[0].name"],
+    ),
+    (
+        LAN + PEER + PATH + '[[path]]\ninterface = "wan2"\nname = "wan1"',
+        ["path[1].name: is the same as path[0].name"],
+    ),
+    (LAN + PEER + PEER + PATH, ["exit[1].name: is the same as exit[0].name"]),
+    (
+        LAN + PEER + PATH + 'mode = "master"\n[[path]]\ninterface = "wan2"\nmode = "master"',
+        [
+            "path[1].mode: there is a master already: path[0].mode; "
+            "one path carries all other traffic; make this one on or backup"
+        ],
+    ),
+    (
+        LAN + PEER + '[[path]]\ninterface = "lan"',
+        ['path[0].interface: "lan" is in gateway.lan too; a link is one or the other'],
+    ),
+    (
+        LAN + PEER + PATH + '[[rule]]\nto = "exit:atic"',
+        ['rule[0].to: no exit is named "atic"; did you mean "attic"?'],
+    ),
+    (
+        LAN + PEER + PATH + '[[rule]]\nto = "exit:zzz"',
+        ['rule[0].to: no exit is named "zzz"; known: "attic"'],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "127.0.0.1:1081"\nexit = "atic"\n',
+        ['proxy[0].exit: no exit is named "atic"; did you mean "attic"?'],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "127.0.0.1:1081"\nexit = "attic"\n' * 2,
+        ["proxy[1].listen: is the same as proxy[0].listen"],
+    ),
+    (
+        LAN.replace("[gateway]", "[gateway]\nport = 65535") + PEER + PEER.replace("attic", "cellar") + PATH,
+        ["gateway.port: 2 exits need the ports 65535 to 65536; begin lower; the highest port is 65535"],
+    ),
+    (
+        NODE.replace("[gateway]", "[gateway]\nport = 8388"),
+        ["exit.port: 8388 is taken by the interceptor; gateway.port gives it 8388"],
+    ),
+    (
+        LAN + PEER + "[[exit]]\n" + PATH + "[[rule]]\nto = 'exit:attic'",
+        [
+            'exit[1].name: is missing; rules and status call it so, as in name = "attic"',
+            'exit[1].address: is missing; as in address = ["203.0.113.10"]',
+            "exit[1].password: is missing; method aes-128-gcm needs it, the same on both ends; "
+            "`plait keygen` makes one",
+        ],
+    ),
+    (
+        "[exit]",
+        [
+            "exit.password: is missing: method aes-128-gcm needs it; "
+            "`plait keygen` makes one; [[user]] tables with one each will do too"
+        ],
+    ),
+    ('[exit]\npaswd = "x"', ["exit.paswd: no such key; did you mean `password`?"]),
+    ('[exit]\npassword = ""', ["exit.password: is empty; `plait keygen` makes a strong one"]),
+    (
+        '[exit]\nmethod = "none"',
+        [
+            "exit.trust: is missing: with method none anybody could use this exit; "
+            'name the gateways\' addresses, as in trust = ["10.1.1.0/24"], or choose a sealed method'
+        ],
+    ),
+    (
+        '[exit]\nmethod = "none"\ntrust = []',
+        ["exit.trust: is empty: with method none nobody could use this exit; name the gateways' addresses"],
+    ),
+    (
+        '[exit]\nmethod = "none"\ntrust = "10.0.0.0/8"\n[[user]]\nname = "a"\npassword = "x"',
+        ["user[0]: can't be told apart with method none; choose a sealed method in [exit]"],
+    ),
+    (
+        EXIT + '[[user]]\nname = "a"\npassword = "x"\n[[user]]\nname = "a"\npassword = "y"\n'
+        '[[user]]\nname = "c"\npassword = "y"',
+        [
+            "user[0].password: is the same as that of [exit]; users are told apart by it",
+            "user[1].name: is the same as user[0].name",
+            "user[2].password: is the same as that of user[1]; users are told apart by it",
+        ],
+    ),
+    (
+        LAN + PEER + "[[gateway.exit]]\nname = 'b'\naddress = 'b'\npassword = 'x'\n" + PATH,
+        ["exit: far ends are written both as [[exit]] and as [[gateway.exit]]; use one form in a file"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), EXACT)
+def test_says_what_does_not_fit(text: str, expected: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("f.toml", text)
+    assert [str(fault).removeprefix("f.toml: ") for fault in caught.value.faults] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAN + PEER + PATH,
+        EXIT,
+        NODE,
+        '[exit]\nmethod = "none"\ntrust = "10.1.1.0/24"',
+        '[exit]\n[[user]]\nname = "a"\npassword = "x"',
+        LAN + PEER.replace('password = "x"', 'method = "none"') + PATH,
+        LAN + PEER + PATH + '[[rule]]\nto = "direct"\n[[rule]]\nto = "block"\n[[rule]]\nto = "exit:attic"',
+    ],
+)
+def test_accepts(text: str) -> None:
+    assert parse("f.toml", text)

@@ -1,0 +1,46 @@
+"""What is accepted and not done is said, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.config.notes import notes
+from plait.config.toml import parse
+
+GATEWAY = """
+[gateway]
+lan = "lan"
+udp = "direct"
+[[exit]]
+name = "attic"
+address = "10.1.1.70"
+password = "x"
+[[path]]
+interface = "wan1"
+"""
+EXIT = "[exit]\npassword = 'x'\n"
+PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GATEWAY, []),
+        (EXIT, []),
+        (
+            GATEWAY.replace('"direct"', '"tunnel"'),
+            ['gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'],
+        ),
+        (GATEWAY + PROXY, ["[[proxy]]: not served by this version (1 given)"]),
+        (EXIT + "[tunnel]\nmasquerade = false", ["[tunnel]: no tunnel in this version"]),
+        (GATEWAY + "mode = 'off'", ["every path is off: no exit can be reached"]),
+        (
+            GATEWAY.replace("password", "method = 'none'\npassword"),
+            ["exit attic: method none uses no password"],
+        ),
+        (EXIT + "method = 'none'\ntrust = '10.1.1.1'", ["[exit]: method none uses no password"]),
+        (EXIT + "trust = '10.1.1.1'", ["[exit]: trust is only looked at with method none"]),
+    ],
+)
+def test_notes(text: str, expected: list[str]) -> None:
+    assert notes(parse("f.toml", text)) == expected

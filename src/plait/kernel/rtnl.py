@@ -322,3 +322,16 @@ def _rule_body(rule: PolicyRule) -> bytes:
     if rule.suppress is not None:
         body += u32(_FRA_SUPPRESS, rule.suppress)
     return body
+
+
+def drain(monitor: socket.socket) -> None:
+    """Forget what a monitor has said so far."""
+    while True:
+        try:
+            if not monitor.recv(65536):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            # ENOBUFS: more was said than fitted, which is just one more reason to look.
+            continue

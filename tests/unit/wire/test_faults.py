@@ -1,0 +1,15 @@
+"""A peer's faults are no ``PlaitError``: they must not end a command."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.errors import PlaitError
+from plait.wire.faults import Forged, Malformed, PeerFault
+
+
+@pytest.mark.parametrize("kind", [Malformed, Forged])
+def test_faults_are_the_peers(kind: type[PeerFault]) -> None:
+    assert issubclass(kind, PeerFault)
+    assert not issubclass(kind, PlaitError)
+    assert str(kind("why")) == "why"

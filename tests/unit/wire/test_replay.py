@@ -99,6 +99,9 @@ def test_a_fingerprint_across_two_slots_is_none() -> None:
     buffer[HEADER : HEADER + 16] = b"\xaa\xaa\xaa" + mark + b"\xaa" * 5
     assert not seen.seen_before(b"salt")
     assert bytes(buffer[HEADER : HEADER + 8]) == mark
+    # Nor does it hide the one that stands behind it.
+    buffer[HEADER : HEADER + 24] = b"\xaa\xaa\xaa" + mark + b"\xaa" * 5 + mark
+    assert seen.seen_before(b"salt")
 
 
 @given(st.binary(max_size=64))

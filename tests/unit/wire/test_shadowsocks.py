@@ -187,6 +187,8 @@ class TestOpener:
         opener = Opener(AES)
         with pytest.raises(Forged, match="chunk of"):
             open_all(opener, stream)
+        with pytest.raises(Forged):
+            open_all(opener, b"")
 
     def test_a_repeated_and_a_missing_chunk(self) -> None:
         """The counter makes order part of the seal."""

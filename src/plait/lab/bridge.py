@@ -48,6 +48,26 @@ def tap_allowed() -> bool:
     return True
 
 
+def control_path(directory: Path, name: str) -> Path:
+    """Where a bridge listens for commands."""
+    path = directory / f"{name}.ctl"
+    # sun_path holds 108 bytes, unix(7)
+    return path if len(str(path)) <= 100 else Path("/run") / f"{name}.ctl"
+
+
+def ask(path: Path, **command: object) -> dict[str, object]:
+    """Send one command to the bridge that listens at ``path``; gives its answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(5.0)
+        asker.bind("")  # autobind: the answer needs somewhere to go
+        asker.connect(str(path))
+        asker.send(json.dumps(command).encode())
+        reply: dict[str, object] = json.loads(asker.recv(65536))
+    if "error" in reply:
+        raise LabError(f"bridge {path.stem}: {reply['error']}")
+    return reply
+
+
 class Bridge:
     """An emulated bridge between two nodes."""
 
@@ -56,9 +76,7 @@ class Bridge:
         self.name = wire.name
         self.backend = backend or ("tap" if tap_allowed() else "packet")
         directory = left.directory.parent
-        self._path = directory / f"{wire.name}.ctl"
-        if len(str(self._path)) > 100:  # sun_path holds 108 bytes, unix(7)
-            self._path = Path("/run") / f"{wire.name}.ctl"
+        self._path = control_path(directory, wire.name)
         ends = [
             {"pid": node.pid, "interface": end.interface, "peer": f"{wire.name}.{index}"}
             for index, (node, end) in enumerate(((left, wire.left), (right, wire.right)))
@@ -67,10 +85,6 @@ class Bridge:
             _make_veths(wire, (left, right))
         self._process = self._start(directory, ends)
         self._process.wait_line("ready")
-        self._asker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._asker.settimeout(5.0)
-        self._asker.bind("")  # autobind: the answer needs somewhere to go
-        self._asker.connect(str(self._path))
 
     def _start(self, directory: Path, ends: list[dict[str, object]]) -> Process:
         wire = self.wire
@@ -95,13 +109,9 @@ class Bridge:
 
     def _ask(self, **command: object) -> dict[str, object]:
         try:
-            self._asker.send(json.dumps(command).encode())
-            reply: dict[str, object] = json.loads(self._asker.recv(65536))
+            return ask(self._path, **command)
         except OSError as problem:
             raise LabError(f"bridge {self.name} does not answer: {problem}\n{self._process.tail()}") from None
-        if "error" in reply:
-            raise LabError(f"bridge {self.name}: {reply['error']}")
-        return reply
 
     def _time(self, reply: dict[str, object]) -> float:
         at = reply["at"]
@@ -142,7 +152,6 @@ class Bridge:
 
     def close(self) -> None:
         """End the process; TAP devices go with it."""
-        self._asker.close()
         self._process.kill()
         self._path.unlink(missing_ok=True)
 

@@ -1,0 +1,43 @@
+"""``python -m plait.lab.bridge_command DIRECTORY NAME VERB|KEY=VALUE…``: a bridge, from a shell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from plait.lab.bridge import ask, control_path
+from plait.lab.drawing import quantity
+from plait.lab.errors import LabError
+
+_VERBS = ("unplug", "plug", "silence", "unsilence", "look")
+_USAGE = f"bridge NAME {' | '.join(_VERBS)} | rate=20mbit delay=3ms jitter=1ms loss=1% reorder=1% queue=80ms"
+
+
+def command(directory: Path, words: list[str]) -> str:
+    """Carry out one command line; gives a line to print."""
+    if len(words) < 2:
+        raise LabError(_USAGE)
+    path = control_path(directory, words[0])
+    if not path.exists():
+        names = sorted(found.stem for found in directory.glob("*.ctl"))
+        raise LabError(f"no bridge {words[0]!r}", f"there are {', '.join(names)}")
+    if words[1] in _VERBS:
+        reply = ask(path, do=words[1])
+    else:
+        there: dict[str, float] = {}
+        back: dict[str, float] = {}
+        for word in words[1:]:
+            key, equals, value = word.partition("=")
+            if not equals:
+                raise LabError(_USAGE)
+            _, there[key], back[key] = quantity(value)
+        ask(path, do="shape", directions=[0], shape=there)
+        reply = ask(path, do="shape", directions=[1], shape=back)
+    return f"plugged {reply['plugged']}, silent {reply['silent']}, counters {reply['counters']}"
+
+
+if __name__ == "__main__":
+    try:
+        print(command(Path(sys.argv[1]), sys.argv[2:]))
+    except LabError as problem:
+        raise SystemExit(f"bridge: {problem}") from None

@@ -1,0 +1,156 @@
+"""Tell how a trial went: the table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import platform
+import sys
+import time
+from typing import TextIO
+
+from plait.lab.scenario import Scenario
+from plait.lab.trial import Run
+from plait.lab.verdict import Check
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One figure of the table; ``kept`` is None when nothing was promised of it."""
+
+    text: str
+    kept: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    title: str
+    asked: str
+    cells: tuple[Cell, ...]
+
+
+def _speed(value: float) -> str:
+    return f"{value / 1e6:.1f} Mbit/s"
+
+
+def rows(scenario: Scenario, runs: list[Run], checks: list[Check]) -> list[Row]:
+    """The verdict table."""
+    by = {(check.course, check.promise): check for check in checks}
+
+    def row(title: str, texts: list[str], promise: str | None = None, asked: str = "") -> Row:
+        found = [by[run.course.title, promise] if promise else None for run in runs]
+        cells = [
+            Cell(text=text, kept=None if check is None else check.kept)
+            for text, check in zip(texts, found, strict=True)
+        ]
+        promised = found[0].asked if found and found[0] is not None else ""
+        return Row(title=title, asked=f"{promised} {asked}".strip(), cells=tuple(cells))
+
+    table = []
+    for link in scenario.links:
+        speeds = [_speed(run.singles[link.interface]) for run in runs]
+        table.append(row(f"single link, {link.bridge} ({link.interface})", speeds))
+    shares = [run.both / run.sum if run.sum else 0.0 for run in runs]
+    both = [f"{_speed(run.both)}  {share:.3f}" for run, share in zip(runs, shares, strict=True)]
+    first = scenario.links[0].bridge
+    full = [f"{run.full_after:.1f} s" if run.full_after is not None else "never" for run in runs]
+    return [
+        *table,
+        row("both, with plait", both, "both links", "of the sum"),
+        row(f"{first} unplugged", [_speed(run.unplugged) for run in runs], "unplugged", "of the other"),
+        row(f"{first} replugged", [_speed(run.replugged) for run in runs]),
+        row("stall when unplugged", [f"{run.stall * 1000:.0f} ms" for run in runs], "stall"),
+        row("full speed again after", full, "full speed again"),
+        row(
+            "connection survived",
+            ["yes" if run.survived else "NO" for run in runs],
+            "connections lost",
+            "lost",
+        ),
+    ]
+
+
+def print_table(table: list[Row], runs: list[Run], passed: bool, out: TextIO = sys.stdout) -> None:
+    """The table and the verdict, with colours on a terminal."""
+    titles = ["", *(run.course.title for run in runs), "asked"]
+    if out.isatty() and importlib.util.find_spec("rich") is not None:
+        _print_rich(table, titles, passed, out)
+        return
+    marks = {True: " ok", False: " FAIL", None: ""}
+    lines = [titles]
+    for row in table:
+        lines.append([row.title, *(cell.text + marks[cell.kept] for cell in row.cells), row.asked])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for number, line in enumerate(lines):
+        print(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip(), file=out
+        )
+        if number == 0:
+            print("  ".join("-" * width for width in widths), file=out)
+    print(f"\nverdict: {'PASS' if passed else 'FAIL'}", file=out)
+
+
+def _print_rich(table: list[Row], titles: list[str], passed: bool, out: TextIO) -> None:
+    from rich.box import SIMPLE_HEAVY
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=SIMPLE_HEAVY)
+    for number, title in enumerate(titles):
+        inner = 0 < number < len(titles) - 1
+        shown.add_column(
+            title, justify="right" if inner else "left", style="grey62" if title == "asked" else ""
+        )
+    styles = {True: "[green]{} ✓[/]", False: "[bold red]{} ✗[/]", None: "{}  "}
+    for row in table:
+        shown.add_row(row.title, *(styles[cell.kept].format(cell.text) for cell in row.cells), row.asked)
+    console = Console(file=out)
+    console.print(shown)
+    console.print("[bold green]verdict: PASS[/]" if passed else "[bold red]verdict: FAIL[/]")
+
+
+def facts(scenario: Scenario, runs: list[Run], checks: list[Check], *, samples: bool) -> dict[str, object]:
+    """All that was measured, ready for JSON. Speeds in bit/s, times in s from a course's first byte."""
+    return {
+        "scenario": scenario.name,
+        "passed": all(check.kept for check in checks),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "checks": [dataclasses.asdict(check) for check in checks],
+        "courses": [_course(run, samples=samples) for run in runs],
+    }
+
+
+def _course(run: Run, *, samples: bool) -> dict[str, object]:
+    began = run.samples.times[0] if run.samples.times else 0.0
+    said: dict[str, object] = {
+        "title": run.course.title,
+        "singles_bps": run.singles,
+        "sum_bps": run.sum,
+        "both_bps": run.both,
+        "unplugged_bps": run.unplugged,
+        "replugged_bps": run.replugged,
+        "stall_s": run.stall,
+        "full_speed_after_s": run.full_after,
+        "survived": run.survived,
+        "iperf3": dataclasses.asdict(run.ended) if run.ended is not None else None,
+        "events": [{"at": round(event.at - began, 6), "what": event.what} for event in run.events],
+    }
+    if samples:
+        seen = run.samples
+        said["samples"] = {
+            "receiver": {
+                "at": [round(at - began, 6) for at in seen.times],
+                "payload_bytes": [size - seen.payload[0] for size in seen.payload],
+            },
+            "paths": {
+                "at": [round(at - began, 6) for at in seen.path_times],
+                "interfaces": list(seen.paths),
+                "bytes": [list(counters) for counters in seen.path_bytes],
+            },
+        }
+    return said

@@ -1,0 +1,165 @@
+"""``plait lab run`` and ``plait lab shell``, from inside the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from plait.lab import chart, report
+from plait.lab.errors import HostLacks, LabError, program
+from plait.lab.live import display
+from plait.lab.scenario import Scenario
+from plait.lab.topology import Lab
+from plait.lab.trial import Run, Trial
+from plait.lab.verdict import Check, judge
+
+PROGRAMS = ("unshare", "nsenter", "mount", "ip", "tc", "nft", "sysctl", "iperf3", "dnsmasq", "udhcpc")
+"""What the scenarios call."""
+
+_RC = """
+[ -n "$PS1" ] && [ -r ~/.bashrc ] && . ~/.bashrc
+on() {{
+    local node=$1; shift
+    case "$node" in
+{nodes}
+    *) echo "no node '$node'; there are {names}" >&2; return 2 ;;
+    esac
+}}
+bridge() {{ {python} -m plait.lab.bridge_command {directory} "$@"; }}
+"""
+
+
+def check_programs() -> None:
+    """Raise :class:`HostLacks` for the first program that is missing."""
+    for name in PROGRAMS:
+        program(name)
+
+
+def out_directory(asked: Path | None, scenario: str) -> Path:
+    """Make the directory for the results. Not below /run, which is another one in the sandbox."""
+    out = (asked or Path("out") / "lab" / scenario).absolute()
+    if Path("/run") in out.resolve().parents:
+        raise LabError(f"{out} is below /run, which the sandbox does not see", "choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise LabError(f"can't write to {out}: {problem.strerror}", "choose another --out") from None
+    return out
+
+
+def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
+    """Run a scenario, show, judge, write ``result.json`` and the chart. 0 when all promises are kept."""
+    _end_on_signals()
+    directory = Path("/run/lab")
+    try:
+        with display(scenario) as show, Lab(scenario.drawing, directory=directory) as lab:
+            show.phase("bringing the network up")
+            scenario.prepare(lab)
+            runs = Trial(scenario, lab, show, seconds).run()
+    finally:
+        _keep(directory, out / "logs")
+    checks = judge(runs)
+    passed = all(check.kept for check in checks)
+    files = _write(scenario, runs, checks, out)
+    if as_json:
+        print(json.dumps(report.facts(scenario, runs, checks, samples=False), indent=2))
+    else:
+        report.print_table(report.rows(scenario, runs, checks), runs, passed)
+        print("written: " + ", ".join(str(path) for path in files))
+    return 0 if passed else 1
+
+
+def _write(scenario: Scenario, runs: list[Run], checks: list[Check], out: Path) -> list[Path]:
+    result = out / "result.json"
+    result.write_text(json.dumps(report.facts(scenario, runs, checks, samples=True)) + "\n")
+    files = [result]
+    if chart.available():
+        files += chart.draw(scenario, runs, checks, out)
+    else:
+        print("no chart: matplotlib is missing (pip install 'plait[lab]')", file=sys.stderr)
+    _hand_over(out)
+    return files
+
+
+def _keep(directory: Path, to: Path) -> None:
+    """Copy configs and what all programs printed to where the caller can read them."""
+    if directory.exists():
+        plain = shutil.ignore_patterns("*.ctl", "watcher-*")
+        shutil.copytree(directory, to, dirs_exist_ok=True, ignore=plain)
+        _hand_over(to)
+
+
+def _hand_over(path: Path) -> None:
+    """Under sudo, give what we wrote to the user who called."""
+    uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if uid and gid and os.geteuid() == 0:
+        for found in (path, *path.rglob("*")):
+            try:
+                os.chown(found, int(uid), int(gid), follow_symlinks=False)
+            except OSError:  # a file system without owners, or a user namespace
+                return
+
+
+def shell(scenario: Scenario, node: str | None) -> int:
+    """Build a scenario with plait running and give the user a shell in it."""
+    _end_on_signals()
+    directory = Path("/run/lab")
+    with Lab(scenario.drawing, directory=directory) as lab:
+        enter = lab[node].enter() if node else []
+        scenario.prepare(lab)
+        scenario.weave(lab)
+        rc = directory / "shellrc"
+        rc.write_text(_rc(lab, directory))
+        print(_welcome(scenario, lab), file=sys.stderr, flush=True)
+        bash = shutil.which("bash")
+        if bash is None:
+            raise HostLacks("the lab's shell needs the program 'bash'", "on Debian: apt-get install bash")
+        # A shell at a terminal reads --rcfile, one that is fed by a pipe reads BASH_ENV.
+        words = [bash, "--rcfile", str(rc)]
+        if sys.stdin.isatty():
+            words.append("-i")
+        environment = {**os.environ, "BASH_ENV": str(rc), "PLAIT_LAB": scenario.name}
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's affair now
+        return subprocess.run([*enter, *words], env=environment).returncode
+
+
+def _rc(lab: Lab, directory: Path) -> str:
+    cases = "\n".join(f'    {name.name}) {shlex.join(name.enter())} "${{@:-bash}}" ;;' for name in lab.nodes)
+    return _RC.format(
+        nodes=cases,
+        names=", ".join(found.name for found in lab.nodes),
+        python=shlex.quote(sys.executable),
+        directory=shlex.quote(str(directory)),
+    )
+
+
+def _welcome(scenario: Scenario, lab: Lab) -> str:
+    bridges = ", ".join(bridge.name for bridge in lab.bridges)
+    first = scenario.links[0]
+    return f"""
+{scenario.name}: {scenario.summary}
+{scenario.drawing}
+plait runs. Try:
+  on {first.node} ip route                     a command in a node ({", ".join(n.name for n in lab.nodes)})
+  on {first.node}                              a shell in it
+  on {first.node} plait status                 what plait says
+  bridge {first.bridge} unplug | plug | silence | unsilence | look      ({bridges})
+  bridge {first.bridge} rate=5mbit delay=40ms loss=2%                   change a link while it runs
+  exit                                    take everything down
+"""
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end us as orderly as Ctrl-C does."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)

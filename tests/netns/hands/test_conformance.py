@@ -7,7 +7,18 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from plait.config.model import Config, Exit, Gateway, Intercept, IPAddress, Mode, Path, Peer, Secret
+from plait.config.model import (
+    Config,
+    Exit,
+    Gateway,
+    Intercept,
+    IPAddress,
+    IPNetwork,
+    Mode,
+    Path,
+    Peer,
+    Secret,
+)
 from plait.paths import policy
 from plait.paths.changes import AddEndpoint, AddRule, DeleteEndpoint, LoadTable, PutRoute
 from plait.paths.diff import diff, teardown
@@ -31,6 +42,24 @@ def gateway(*paths: Path, intercept: Intercept = Intercept.TPROXY) -> Config:
 def path(interface: str, mode: Mode = Mode.ON, via: str | None = None) -> Path:
     hops = (ip_address(via),) if via else ()
     return Path(interface=interface, name=interface, mode=mode, gateway=hops)
+
+
+def rule(
+    priority: int,
+    table: int,
+    *,
+    family: int = 4,
+    source: IPNetwork | None = None,
+    oif: str | None = None,
+    protocol: int = PROTOCOL,
+) -> PolicyRule:
+    return PolicyRule(
+        priority=priority, family=family, table=table, source=source, oif=oif, protocol=protocol
+    )
+
+
+def endpoint(number: int, address: str, ifindex: int = 0) -> Endpoint:
+    return Endpoint(id=number, address=ip_address(address), flags=EndpointFlags.SUBFLOW, ifindex=ifindex)
 
 
 BOTH = gateway(path("wan1"), path("wan2"))
@@ -98,15 +127,18 @@ def test_teardown_leaves_nothing_of_ours_and_all_of_the_owners(keeper: Keeper) -
 def test_leftovers_of_a_crashed_run_are_removed(keeper: Keeper) -> None:
     wan1 = keeper.observe().link("wan1")
     assert wan1 is not None
+
+    def leftover(network: str, table: int) -> PutRoute:
+        route = Route(dst=ip_network(network), oif=wan1.index, table=table, metric=7, protocol=PROTOCOL)
+        return PutRoute(route, "wan1")
+
     leftovers = [
-        PutRoute(Route(dst=ip_network("10.1.1.0/24"), oif=wan1.index, table=18850, metric=7, protocol=PROTOCOL), "wan1"),
-        PutRoute(Route(dst=ip_network("2001:db8::/64"), oif=wan1.index, table=18851, metric=7, protocol=PROTOCOL), "wan1"),
-        AddRule(PolicyRule(priority=850, family=4, table=18850, source=ip_network("10.9.9.9"), protocol=PROTOCOL)),
-        AddRule(PolicyRule(priority=850, family=6, table=18850, oif="gone0", protocol=PROTOCOL)),
-        AddEndpoint(
-            Endpoint(id=208, address=ip_address("10.9.9.9"), flags=EndpointFlags.SUBFLOW, ifindex=wan1.index), "wan1"
-        ),
-    ]  # fmt: skip
+        leftover("10.1.1.0/24", 18850),
+        leftover("2001:db8::/64", 18851),
+        AddRule(rule(850, 18850, source=ip_network("10.9.9.9"))),
+        AddRule(rule(850, 18850, family=6, oif="gone0")),
+        AddEndpoint(endpoint(208, "10.9.9.9", ifindex=wan1.index), "wan1"),
+    ]
     assert keeper.world.host.apply(leftovers) == []
     keeper.turn()
     after = keeper.observe()
@@ -117,10 +149,10 @@ def test_leftovers_of_a_crashed_run_are_removed(keeper: Keeper) -> None:
 
 def test_other_programs_things_are_left_alone(keeper: Keeper) -> None:
     foreign = [
-        AddRule(PolicyRule(priority=850, family=4, table=100, source=ip_network("10.9.9.9"), protocol=4)),
-        AddRule(PolicyRule(priority=1001, family=4, table=100, source=ip_network("10.9.9.8"), protocol=PROTOCOL)),
-        AddEndpoint(Endpoint(id=3, address=ip_address("10.9.9.9"), flags=EndpointFlags.SIGNAL, ifindex=0), "lo"),
-    ]  # fmt: skip
+        AddRule(rule(850, 100, source=ip_network("10.9.9.9"), protocol=4)),
+        AddRule(rule(1001, 100, source=ip_network("10.9.9.8"))),
+        AddEndpoint(endpoint(3, "10.9.9.9"), "lo"),
+    ]
     assert keeper.world.host.apply(foreign) == []
     keeper.turn()
     assert keeper.world.host.apply(teardown(keeper.observe())) == []
@@ -275,10 +307,17 @@ def test_the_ruleset_is_loaded_once_and_again_when_it_changes_or_is_lost(keeper:
 
 
 def test_strict_reverse_path_filters_are_loosened(keeper: Keeper) -> None:
-    snapshot = keeper.observe()
-    assert snapshot.sysctls["net/mptcp/blackhole_timeout"] == "3600"
-    keeper.turn()
-    assert keeper.observe().sysctls["net/mptcp/blackhole_timeout"] == "0"
+    keeper.world.strict("all", "1")
+    keeper.world.strict("wan1", "0")
+    keeper.world.strict("wan2", "2")
+    filters = [line for line in keeper.turn() if "rp_filter" in line]
+    assert filters == ["sysctl -w net/ipv4/conf/wan1/rp_filter=2"]  # the larger of the two is what counts
+
+
+def test_a_filter_that_is_off_stays_off(keeper: Keeper) -> None:
+    for name in ("all", "wan1", "wan2"):
+        keeper.world.strict(name, "0")
+    assert not [line for line in keeper.turn() if "rp_filter" in line]
 
 
 def test_an_exit_sets_limits_and_sysctls_only(keeper: Keeper) -> None:
@@ -304,16 +343,14 @@ def test_a_refusal_is_collected_and_the_rest_is_done(keeper: Keeper) -> None:
     wan1 = keeper.observe().link("wan1")
     assert wan1 is not None
 
-    def endpoint(number: int) -> AddEndpoint:
-        return AddEndpoint(
-            Endpoint(
-                id=number, address=ip_address("10.1.1.78"), flags=EndpointFlags.SUBFLOW, ifindex=wan1.index
-            ),
-            "wan1",
-        )
-
     route = Route(dst=ip_network("10.5.0.0/16"), oif=wan1.index, table=18801, metric=1024, protocol=PROTOCOL)
-    failures = keeper.world.host.apply([endpoint(201), endpoint(202), PutRoute(route, "wan1")])
+    failures = keeper.world.host.apply(
+        [
+            AddEndpoint(endpoint(201, "10.1.1.78", ifindex=wan1.index), "wan1"),
+            AddEndpoint(endpoint(202, "10.1.1.78", ifindex=wan1.index), "wan1"),
+            PutRoute(route, "wan1"),
+        ]
+    )
     assert len(failures) == 1
     assert failures[0].message.startswith("ip mptcp endpoint add 10.1.1.78 dev wan1 id 202 subflow: ")
     assert route in keeper.observe().routes

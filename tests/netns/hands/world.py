@@ -36,6 +36,9 @@ class World(Protocol):
     def default(self, name: str, gateway: str) -> None:
         """A default route of the owner's."""
 
+    def strict(self, name: str, value: str) -> None:
+        """Set a reverse path filter."""
+
 
 class FakeWorld:
     def __init__(self) -> None:
@@ -65,6 +68,9 @@ class FakeWorld:
                 metric=self.fake.links[name].index,
             )
         )
+
+    def strict(self, name: str, value: str) -> None:
+        self.fake.sysctls[f"net/ipv4/conf/{name}/rp_filter"] = value
 
 
 class LinuxWorld:
@@ -96,6 +102,9 @@ class LinuxWorld:
         with self.here.inside():
             metric = if_nametoindex(name)
         self.here.sh(f"ip {family} route add default via {gateway} dev {name} onlink metric {metric}")
+
+    def strict(self, name: str, value: str) -> None:
+        self.here.sh(f"sysctl -qw net.ipv4.conf.{name}.rp_filter={value}")
 
 
 @dataclass

@@ -15,9 +15,13 @@ Some facts about TPROXY in nftables:
 * Only a SYN is ever handed to the listener. A later packet of a connection
   that began before plait did would be answered with RST by the listener.
 * Later packets of our connections are found by ``socket transparent``. Its
-  ``wildcard 0`` (the socket is not bound to any address, that is, no listener)
+  ``wildcard 0`` (the socket is bound to an address, that is, no listener)
   can't be asked of a request or time-wait socket and then never matches
   (nft_socket.c), hence the second rule, without it.
+* That rule would take the listener itself for such a socket when the far port
+  has the listener's number. Packets to those ports go to ``tproxy``, which
+  looks for the connection first; only a connection to such a far port that
+  is older than plait is cut.
 * ``tproxy`` ends the rule when it finds no listening socket. It stands before
   the mark is set, so that packets then go on as if plait were not there.
 * The mark is set bit by bit; other programs' bits stay.
@@ -83,7 +87,7 @@ def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, takin
         *_addresses("reserved", RESERVED),
         "chain take {",
         *_indent(_head(tproxy, lan, listening.values())),
-        *_indent(_passing(lan)),
+        *_indent(_passing(lan, tproxy, listening.values())),
         *_indent(_decisions(config, listening, taking)),
         "}",
         "",
@@ -120,10 +124,10 @@ def _head(tproxy: bool, lan: str, listening: Iterable[int]) -> list[str]:
     ]
 
 
-def _passing(lan: str) -> list[str]:
+def _passing(lan: str, tproxy: bool, listening: Iterable[int]) -> list[str]:
     """Who is never taken, before any rule of the config."""
     return [
-        f"{_NO_SYN} return",
+        f"{_NO_SYN}{f' tcp dport != {_braces(listening)}' if tproxy else ''} return",
         "fib daddr type local return",
         f"fib daddr oifname {lan} return",
         *_return_to("exits"),

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from plait.config.model import Config, Gateway, Intercept, IPAddress, IPNetwork, Rule, Verdict, WhenExitLost
 from plait.paths.marks import FWMARK, FWMARK_MASK, NFT_TABLE
@@ -79,7 +79,7 @@ def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, takin
         raise ValueError("a config without [gateway] takes nothing")
     tproxy = gateway.intercept is Intercept.TPROXY
     listening = ports(config)
-    own = sorted({address for addresses in exits.values() for address in addresses}, key=_order)
+    own = [address for addresses in exits.values() for address in addresses]
     lan = _braces(f'"{name}"' for name in gateway.lan)
     body = [
         *_addresses("exits", own),
@@ -169,24 +169,20 @@ def _verdict(
 
 def _matches(rule: Rule) -> list[str]:
     """What a rule is about; one nftables rule for each IP version it can be about."""
-    port = ""
-    if rule.port:
-        port = "tcp dport " + _braces(
-            str(first) if first == last else f"{first}-{last}" for first, last in rule.port
-        )
+    port = "tcp dport " + _braces(_port_ranges(rule.port)) if rule.port else ""
     if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
         return [port]
     matches = []
     for version, word in ((4, "ip"), (6, "ip6")):
-        sources = [net for net in rule.source if net.version == version]
-        destinations = [net for net in rule.destination if net.version == version]
+        sources = _collapsed(rule.source, version)
+        destinations = _collapsed(rule.destination, version)
         if (rule.source and not sources) or (rule.destination and not destinations):
             continue
         parts = []
         if sources:
-            parts.append(f"{word} saddr {_braces(_collapsed(sources))}")
+            parts.append(f"{word} saddr {_braces(sources)}")
         if destinations:
-            parts.append(f"{word} daddr {_braces(_collapsed(destinations))}")
+            parts.append(f"{word} daddr {_braces(destinations)}")
         elif rule.to is not Verdict.DIRECT:
             parts.append(f"{word} daddr != @reserved{version}")
         if port:
@@ -213,28 +209,45 @@ def _addresses(name: str, values: Iterable[IPAddress | IPNetwork]) -> list[str]:
     found = list(values)
     lines: list[str] = []
     for version in (4, 6):
-        elements = _collapsed([value for value in found if value.version == version])
+        elements = _collapsed(found, version)
         lines += _set(f"{name}{version}", f"ipv{version}_addr", elements)
     return lines
 
 
 def _set(name: str, kind: str, elements: list[str]) -> list[str]:
-    lines = [f"set {name} {{", f"\ttype {kind}; flags interval; auto-merge;"]
+    lines = [f"set {name} {{", f"\ttype {kind}; flags interval;"]
     if elements:
         lines += ["\telements = {", *(f"\t\t{element}," for element in elements), "\t}"]
     return [*lines, "}", ""]
 
 
-def _collapsed(values: Iterable[IPAddress | IPNetwork]) -> list[str]:
-    return list(dict.fromkeys(str(value) for value in values))
+def _collapsed(values: Iterable[IPAddress | IPNetwork], version: int) -> list[str]:
+    """Those of one IP version, without overlaps, which nft does not take in an anonymous set."""
+    merged: Iterable[IPNetwork]
+    if version == 4:
+        merged = collapse_addresses(
+            IPv4Network(value) for value in values if isinstance(value, IPv4Address | IPv4Network)
+        )
+    else:
+        merged = collapse_addresses(
+            IPv6Network(value) for value in values if isinstance(value, IPv6Address | IPv6Network)
+        )
+    return [str(each.network_address if each.num_addresses == 1 else each) for each in merged]
+
+
+def _port_ranges(ranges: Iterable[tuple[int, int]]) -> list[str]:
+    """Port ranges, without overlaps."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return [str(first) if first == last else f"{first}-{last}" for first, last in merged]
 
 
 def _braces(values: Iterable[object]) -> str:
     return "{ " + ", ".join(str(value) for value in values) + " }"
-
-
-def _order(address: IPAddress) -> tuple[int, int]:
-    return (address.version, int(address))
 
 
 def _indent(lines: Iterable[str]) -> list[str]:

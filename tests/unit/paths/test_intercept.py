@@ -1,0 +1,131 @@
+"""The table as text. What it does in a kernel is tested in tests/netns/hands/test_interception.py."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path as File
+
+import pytest
+
+from plait.config.model import (
+    Config,
+    Gateway,
+    Intercept,
+    IPAddress,
+    Peer,
+    Rule,
+    Verdict,
+    WhenExitLost,
+)
+from plait.paths.intercept import RESERVED, ports, ruleset
+
+GOLDEN = File(__file__).parents[2] / "golden" / "nft"
+
+PLAIN = Config(gateway=Gateway(lan=("lan",)), peers=(Peer(name="attic", address=("10.1.1.70",)),))
+FULL = Config(
+    gateway=Gateway(
+        lan=("br-lan", "guest"),
+        bypass=(ip_network("203.0.113.0/24"), ip_network("203.0.113.128/25"), ip_network("2001:db8:9::/48")),
+        port=7000,
+    ),
+    peers=(
+        Peer(name="attic", address=("attic.example",)),
+        Peer(name="vps", address=("198.51.100.1",)),
+    ),
+    rules=(
+        Rule(to="vps", source=(ip_network("192.168.5.32/27"), ip_network("fd00:5::/64"))),
+        Rule(to=Verdict.BLOCK, port=((25, 25), (8050, 8100), (8000, 8060))),
+        Rule(to="attic", destination=(ip_network("192.168.70.0/24"), ip_network("fd00:70::/64"))),
+        Rule(
+            to="vps",
+            source=(ip_network("192.168.5.0/24"),),
+            destination=(ip_network("fd00:71::/64"), ip_network("192.168.71.0/24")),
+            port=((443, 443),),
+        ),
+        Rule(to=Verdict.DIRECT, source=(ip_network("192.168.5.7/32"), ip_network("192.168.5.6/31"))),
+        Rule(to=Verdict.DIRECT, port=((22, 22),)),
+    ),
+)
+ADDRESSES: dict[str, tuple[IPAddress, ...]] = {
+    "attic": (ip_address("10.2.2.70"), ip_address("10.1.1.70"), ip_address("2001:db8::1")),
+    "vps": (ip_address("198.51.100.1"),),
+}
+
+
+def other(config: Config, **changes: object) -> Config:
+    assert config.gateway is not None
+    return replace(config, gateway=replace(config.gateway, **changes))  # type: ignore[arg-type]
+
+
+CASES = {
+    "plain-tproxy": (PLAIN, True),
+    "plain-redirect": (other(PLAIN, intercept=Intercept.REDIRECT), True),
+    "full-tproxy": (FULL, True),
+    "full-redirect": (other(FULL, intercept=Intercept.REDIRECT), True),
+    "lost-direct-tproxy": (FULL, False),
+    "lost-block-tproxy": (other(FULL, when_exit_lost=WhenExitLost.BLOCK), False),
+    "lost-block-redirect": (
+        other(FULL, intercept=Intercept.REDIRECT, when_exit_lost=WhenExitLost.BLOCK),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name: str) -> None:
+    """PLAIT_GOLDEN=write writes them anew; the review is then the diff."""
+    config, taking = CASES[name]
+    text = ruleset(config, ADDRESSES, taking=taking).text
+    golden = GOLDEN / f"{name}.nft"
+    if os.environ.get("PLAIT_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_every_golden_has_its_case() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.nft")} == set(CASES)
+
+
+def test_each_exit_has_a_port_of_its_own() -> None:
+    assert ports(FULL) == {"attic": 7000, "vps": 7001}
+    assert ports(Config()) == {}
+
+
+def test_the_digest_tells_texts_apart_and_stands_in_them() -> None:
+    rulesets = [ruleset(config, ADDRESSES, taking=taking) for config, taking in CASES.values()]
+    assert len({each.digest for each in rulesets}) == len(rulesets)
+    assert all(f'comment "{each.digest}"' in each.text for each in rulesets)
+    assert ruleset(PLAIN, ADDRESSES) == ruleset(PLAIN, ADDRESSES)
+
+
+def test_the_order_in_which_names_resolve_changes_nothing() -> None:
+    turned = {name: addresses[::-1] for name, addresses in ADDRESSES.items()}
+    assert ruleset(FULL, turned) == ruleset(FULL, ADDRESSES)
+
+
+def test_a_rule_for_families_that_never_meet_matches_nothing() -> None:
+    never = Rule(to="attic", source=(ip_network("10.0.0.0/8"),), destination=(ip_network("fd00::/8"),))
+    assert ruleset(replace(PLAIN, rules=(never,)), ADDRESSES) == ruleset(PLAIN, ADDRESSES)
+
+
+def test_a_config_without_a_gateway_has_no_table() -> None:
+    with pytest.raises(ValueError, match="gateway"):
+        ruleset(Config(), {})
+
+
+@pytest.mark.parametrize("public", ["192.0.2.1", "198.18.0.1", "203.0.113.1", "8.8.8.8", "2001:db8::1"])
+def test_documentation_and_benchmark_ranges_are_not_reserved(public: str) -> None:
+    address = ip_address(public)
+    assert not any(address in network for network in RESERVED if network.version == address.version)
+
+
+@pytest.mark.parametrize(
+    "reserved",
+    ["0.1.2.3", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.1.1", "172.31.0.1", "192.168.1.1",
+     "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fd00::1", "ff02::1"],
+)  # fmt: skip
+def test_reserved_ranges(reserved: str) -> None:
+    address = ip_address(reserved)
+    assert any(address in network for network in RESERVED if network.version == address.version)

@@ -180,7 +180,7 @@ class PlainLeg(_Leg):
             try:
                 n = recv_into(view)
             except BlockingIOError:
-                self.more = False
+                self.more = self.ended = False
                 return
             except OSError:
                 self.session.source_broke(self)
@@ -229,7 +229,7 @@ class SealLeg(_Leg):
             try:
                 n = recv_into(view)
             except BlockingIOError:
-                self.more = False
+                self.more = self.ended = False
                 return
             except OSError:
                 self.session.source_broke(self)
@@ -284,7 +284,7 @@ class OpenLeg(_Leg):
             try:
                 n = recv_into(plain[held : held + size])
             except BlockingIOError:
-                self.more = False
+                self.more = self.ended = False
                 return
             except OSError:
                 self.session.source_broke(self)
@@ -361,7 +361,9 @@ class Session:
         self.pump.sessions.add(self)
         loop.rebind(self.far_fd, self.far_event)
         self.pump.watch(self.near_fd, self.near_event)
-        # Edges seen before this moment are spent: look at both sides once.
+        # Edges seen before this moment are spent, that of an end behind the data too: read both sides up
+        # to EAGAIN once.
+        up.ended = down.ended = True
         if up.pending is not None:
             up.writable()
         elif not self.over:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.netns.relay.street import DRAWING, Street
 
 from plait.lab.topology import Lab
-from tests.netns.relay.street import DRAWING, Street
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ gateway:wan2 10.2.2.78/24 fd02::78/64 -- 10gbit -- exit:w2 10.2.2.70/24 fd02::70
 """
 ENDS = """
 client:eth0 192.168.78.2/24 fd78::2/64 via 192.168.78.1 via fd78::1 -- gateway:lan 192.168.78.1/24 fd78::1/64
-exit:out 203.0.113.1/24 2001:db8:113::1/64 -- server:eth0 203.0.113.2/24 2001:db8:113::2/64 via 203.0.113.1 via 2001:db8:113::1
+exit:out 203.0.113.1/24 2001:db8:113::1/64 -- server:eth0 203.0.113.2/24 2001:db8:113::2/64 via 203.0.113.1
 """
 DRAWING = ENDS + WAYS
 SERVER = {4: "203.0.113.2", 6: "2001:db8:113::2"}
@@ -155,11 +155,12 @@ class Street:
 
     def direct_route(self) -> None:
         """Let LAN and server reach each other without plait, too, as an ISP would."""
-        for family, lan, via, out in (
-            ("-4", "192.168.78.0/24", "10.1.1.78", "10.1.1.70"),
-            ("-6", "fd78::/64", "fd01::78", "fd01::70"),
+        for family, lan, via, out, home in (
+            ("-4", "192.168.78.0/24", "10.1.1.78", "10.1.1.70", EXIT_OUT[4]),
+            ("-6", "fd78::/64", "fd01::78", "fd01::70", EXIT_OUT[6]),
         ):
             self.exit.run("ip", family, "route", "replace", lan, "via", via)
+            self.server.run("ip", family, "route", "replace", "default", "via", home)
             self.gateway.run("ip", family, "route", "replace", "default", "via", out, "dev", "wan1")
 
     def plait(self, node: Node, verb: str, config: str, *options: str, run_dir: str = "/run/plait") -> Plait:

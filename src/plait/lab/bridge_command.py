@@ -14,7 +14,7 @@ _USAGE = f"bridge NAME {' | '.join(_VERBS)} | rate=20mbit delay=3ms jitter=1ms l
 
 
 def command(directory: Path, words: list[str]) -> str:
-    """Carry out one command line; gives a line to print."""
+    """Carry out one command line; gives what to print."""
     if len(words) < 2:
         raise LabError(_USAGE)
     path = control_path(directory, words[0])
@@ -33,7 +33,24 @@ def command(directory: Path, words: list[str]) -> str:
             _, there[key], back[key] = quantity(value)
         ask(path, do="shape", directions=[0], shape=there)
         reply = ask(path, do="shape", directions=[1], shape=back)
-    return f"plugged {reply['plugged']}, silent {reply['silent']}, counters {reply['counters']}"
+    return _told(reply)
+
+
+def _told(reply: dict[str, object]) -> str:
+    """One line an end or direction, as ``ip -s link`` would."""
+    plugged, silent, counters = reply["plugged"], reply["silent"], reply["counters"]
+    assert isinstance(plugged, list)
+    assert isinstance(silent, list)
+    assert isinstance(counters, list)
+    ends = ", ".join(
+        f"{side} {'plugged' if there else 'UNPLUGGED'}"
+        for side, there in zip(("left", "right"), plugged, strict=True)
+    )
+    lines = [ends]
+    for way, mute, count in zip(("forth", "back"), silent, counters, strict=True):
+        figures = "  ".join(f"{name} {value}" for name, value in count.items())
+        lines.append(f"{way:5} {'SILENT  ' if mute else ''}{figures}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

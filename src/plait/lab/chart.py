@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plait.lab.scenario import Scenario
 from plait.lab.trial import Run
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#2a9d8f", "#e9a23b", "#7b6cf6", "#d1495b")
 _INK, _SOFT, _GRID = "#22303c", "#6b7a86", "#e4e9ed"
-_CLIENT_STEP = 0.1
-"""Seconds over which the client's speed is averaged for the line."""
+_CLIENT_STEP = 0.2
+"""Seconds over which the receiver's speed is averaged for the line."""
 
 
 def available() -> bool:
@@ -34,8 +34,9 @@ def draw(scenario: Scenario, runs: list[Run], checks: list[Check], directory: Pa
 
     matplotlib.use("agg")
     from matplotlib import pyplot
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    style: dict[str, Any] = {
+    style: dict[str, object] = {
         "font.family": "DejaVu Sans",
         "font.size": 10,
         "axes.edgecolor": _SOFT,
@@ -45,16 +46,16 @@ def draw(scenario: Scenario, runs: list[Run], checks: list[Check], directory: Pa
         "ytick.color": _SOFT,
         "svg.hashsalt": scenario.name,
     }
-    with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(
-            len(runs), 1, figsize=(10.5, 1.1 + 3.1 * len(runs)), squeeze=False, layout="constrained"
-        )
+    with pyplot.style.context(style):
+        size = (10.5, 1.2 + 3.3 * len(runs))
+        # More room than usual above each course, for its heading and the marks of events.
+        layout = ConstrainedLayoutEngine(h_pad=0.12)
+        figure, axes = pyplot.subplots(len(runs), 1, figsize=size, squeeze=False, layout=layout)
         for axis, run in zip(axes[:, 0], runs, strict=True):
             _course(axis, run, [check for check in checks if check.course == run.course.title])
         axes[-1, 0].set_xlabel("seconds")
-        figure.suptitle(
-            f"{scenario.name}: {scenario.summary}", x=0.01, ha="left", fontsize=12.5, fontweight="bold"
-        )
+        title = f"{scenario.name}: {scenario.summary}"
+        figure.suptitle(title, x=0.012, ha="left", fontsize=12.5, fontweight="bold")
         paths = [directory / "chart.svg", directory / "chart.png"]
         for path in paths:
             figure.savefig(path, dpi=144, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -105,15 +106,16 @@ def _course(axis: Axes, run: Run, checks: list[Check]) -> None:
         step="pre",
     )
     times, speeds = _client(run)
-    axis.plot(times, speeds, color=_INK, linewidth=1.3, label="what the client gets")
+    axis.plot(times, speeds, color=_INK, linewidth=1.3, label="payload at the receiver")
     axis.axhline(run.sum / 1e6, color=_SOFT, linewidth=0.9, linestyle=(0, (5, 4)))
     axis.set_xlim(0, max(times[-1], 1.0))
-    top = max(run.sum / 1e6 * 1.35, max(speeds) * 1.05, 1.0)
+    # A burst that waited for one lost segment may reach far above what the links carry: cut it.
+    top = max(run.sum / 1e6 * 1.5, 1.0)
     axis.set_ylim(0, top)
     axis.text(
-        *(times[-1], run.sum / 1e6 + top * 0.015, f"sum of the single links {run.sum / 1e6:.1f}"),
+        *(times[-1], run.sum / 1e6 + top * 0.07, f"sum of the single links: {run.sum / 1e6:.1f}"),
         ha="right",
-        color=_SOFT,
+        color=_INK,
         fontsize=8.5,
     )
     _events(axis, run, began)

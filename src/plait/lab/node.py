@@ -176,7 +176,12 @@ class Node:
         """
         words = [str(word) for word in command]
         done = subprocess.run(
-            [*self.enter(), *words], input=stdin, capture_output=True, text=True, timeout=within
+            [*self.enter(), *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            start_new_session=True,  # a terminal's Ctrl-C is for the lab alone
         )
         if check and done.returncode != 0:
             said = (done.stderr or done.stdout).strip()

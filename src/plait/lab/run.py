@@ -16,6 +16,7 @@ from plait.lab.errors import HostLacks, LabError, program
 from plait.lab.live import display
 from plait.lab.scenario import Scenario
 from plait.lab.topology import Lab
+from plait.lab.traffic import iperf_server
 from plait.lab.trial import Run, Trial
 from plait.lab.verdict import Check, judge
 
@@ -64,7 +65,7 @@ def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
             runs = Trial(scenario, lab, show, seconds).run()
     finally:
         _keep(directory, out / "logs")
-    checks = judge(runs)
+    checks = judge(scenario, runs)
     passed = all(check.kept for check in checks)
     files = _write(scenario, runs, checks, out)
     if as_json:
@@ -113,6 +114,8 @@ def shell(scenario: Scenario, node: str | None) -> int:
     with Lab(scenario.drawing, directory=directory) as lab:
         enter = lab[node].enter() if node else []
         scenario.prepare(lab)
+        for server in dict.fromkeys(course.server for course in scenario.courses):
+            iperf_server(lab[server])
         scenario.weave(lab)
         rc = directory / "shellrc"
         rc.write_text(_rc(lab, directory))
@@ -124,7 +127,8 @@ def shell(scenario: Scenario, node: str | None) -> int:
         words = [bash, "--rcfile", str(rc)]
         if sys.stdin.isatty():
             words.append("-i")
-        environment = {**os.environ, "BASH_ENV": str(rc), "PLAIT_LAB": scenario.name}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = {**os.environ, "BASH_ENV": str(rc), "PATH": path, "PLAIT_LAB": scenario.name}
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's affair now
         return subprocess.run([*enter, *words], env=environment).returncode
 
@@ -141,7 +145,7 @@ def _rc(lab: Lab, directory: Path) -> str:
 
 def _welcome(scenario: Scenario, lab: Lab) -> str:
     bridges = ", ".join(bridge.name for bridge in lab.bridges)
-    first = scenario.links[0]
+    first, course = scenario.links[0], scenario.courses[0]
     return f"""
 {scenario.name}: {scenario.summary}
 {scenario.drawing}
@@ -149,6 +153,7 @@ plait runs. Try:
   on {first.node} ip route                     a command in a node ({", ".join(n.name for n in lab.nodes)})
   on {first.node}                              a shell in it
   on {first.node} plait status                 what plait says
+  on {course.client} iperf3 -c {course.address}{" -R" if course.download else ""}      real traffic
   bridge {first.bridge} unplug | plug | silence | unsilence | look      ({bridges})
   bridge {first.bridge} rate=5mbit delay=40ms loss=2%                   change a link while it runs
   exit                                    take everything down
@@ -156,10 +161,15 @@ plait runs. Try:
 
 
 def _end_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end us as orderly as Ctrl-C does."""
+    """End orderly on Ctrl-C, SIGTERM and SIGHUP; a second one does not disturb the tidying up."""
+    ours = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def end(number: int, _frame: object) -> None:
+        for other in ours:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ours:
         signal.signal(number, end)

@@ -56,4 +56,6 @@ class Scenario:
     prepare: Callable[[Lab], None]
     """Make the network work as it would without plait: forwarding, DHCP, masquerading."""
     weave: Callable[[Lab], None]
-    """Start plait."""
+    """Start plait, and wait until it reaches its exits."""
+    stall: float = 0.300
+    """Seconds without progress that are allowed when the first link is unplugged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from plait.lab.bridge import Bridge, stable_mac
 from plait.lab.dhcp import DhcpClient
 from plait.lab.drawing import End, Wire
 from plait.lab.errors import LabError, UnknownName, program
-from plait.lab.node import Node, Process
+from plait.lab.node import Node, Process, wait_for
 
 _TBF_LATENCY = "50ms"
 
@@ -101,6 +102,17 @@ class Lab:
         process = self[node].popen(*plait_command(), verb, *files, *options, name=f"plait-{verb}")
         process.wait_line("ready", within=20.0)
         return process
+
+    def exits_up(self, node: str, within: float = 15.0) -> None:
+        """Wait until the plait of a node says that all its exits answer."""
+
+        def up() -> bool:
+            said = self[node].run(*plait_command(), "status", "--json", check=False)
+            if said.returncode != 0:
+                return False
+            return all(found["state"] == "up" for found in json.loads(said.stdout)["exits"])
+
+        wait_for(f"plait on {node} to reach its exits", up, within=within, every=0.1)
 
     def dhcp_clients(self) -> None:
         """Start a real DHCP client on every end that the drawing marks with ``dhcp``."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plait.lab.scenario import Scenario
 from plait.lab.trial import Run
 
 SHARE_OF_SUM = 0.95
 """Both links, of the sum of what each gives alone."""
 SHARE_OF_SINGLE = 0.90
 """While one is unplugged, of what the other gives alone."""
-STALL = 0.300
-"""Seconds without progress when a link is unplugged."""
 FULL_WITHIN = 3.0
 """Seconds from the replugging to full speed."""
 
@@ -27,12 +26,12 @@ class Check:
     kept: bool
 
 
-def judge(runs: list[Run]) -> list[Check]:
+def judge(scenario: Scenario, runs: list[Run]) -> list[Check]:
     """All promises of all courses."""
-    return [check for run in runs for check in _judge(run)]
+    return [check for run in runs for check in _judge(run, scenario.stall)]
 
 
-def _judge(run: Run) -> list[Check]:
+def _judge(run: Run, stall: float) -> list[Check]:
     share = run.both / run.sum if run.sum else 0.0
     others = list(run.singles.values())[1:]
     rest = run.unplugged / sum(others) if sum(others) else 0.0
@@ -40,7 +39,7 @@ def _judge(run: Run) -> list[Check]:
     rows = (
         ("both links", f"{share:.3f} of the sum", f"≥ {SHARE_OF_SUM}", share >= SHARE_OF_SUM),
         ("unplugged", f"{rest:.3f} of the other", f"≥ {SHARE_OF_SINGLE}", rest >= SHARE_OF_SINGLE),
-        ("stall", f"{run.stall * 1000:.0f} ms", f"< {STALL * 1000:.0f} ms", run.stall < STALL),
+        ("stall", f"{run.stall * 1000:.0f} ms", f"< {stall * 1000:.0f} ms", run.stall < stall),
         (
             "full speed again",
             f"after {full:.1f} s" if full is not None else "never",

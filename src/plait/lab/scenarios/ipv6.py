@@ -56,6 +56,7 @@ def _prepare(lab: Lab) -> None:
 def _weave(lab: Lab) -> None:
     lab.plait("exit", "exit", {"exit.toml": EXIT})
     lab.plait("gateway", "gateway", {"gateway.toml": GATEWAY})
+    lab.exits_up("gateway")
 
 
 SCENARIO = Scenario(

@@ -63,6 +63,8 @@ def _prepare(lab: Lab) -> None:
 def _weave(lab: Lab) -> None:
     for own, other in (("west", "east"), ("east", "west")):
         lab.plait(own, "node", {"gateway.toml": _gateway(other), "exit.toml": _exit(own)})
+    for node in ("west", "east"):
+        lab.exits_up(node)
 
 
 SCENARIO = Scenario(

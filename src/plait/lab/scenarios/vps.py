@@ -57,6 +57,7 @@ def _prepare(lab: Lab) -> None:
 def _weave(lab: Lab) -> None:
     lab.plait("exit", "exit", {"exit.toml": EXIT})
     lab.plait("gateway", "gateway", {"gateway.toml": GATEWAY})
+    lab.exits_up("gateway")
 
 
 SCENARIO = Scenario(
@@ -87,4 +88,7 @@ SCENARIO = Scenario(
     ),
     prepare=_prepare,
     weave=_weave,
+    # What was under way on DSL must come after all that waits in the 100 ms queue of LTE, and then
+    # take a round trip of 40 ms: 300 ms are for bridges of a few ms.
+    stall=0.600,
 )

@@ -35,6 +35,7 @@ _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _CLONE_NEWNET = 0x40000000
 _ETH_P_ALL = 3
+_SOL_PACKET = 263
 _PACKET_IGNORE_OUTGOING = 23
 _CLOCK_MONOTONIC = 1
 _BATCH = 64
@@ -111,11 +112,11 @@ class PacketPort:
 
     def __init__(self, peer: str) -> None:
         self._peer = peer.encode()
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._socket.setsockopt(263, _PACKET_IGNORE_OUTGOING, 1)
-        self._socket.bind((peer, _ETH_P_ALL))
-        self.fd = self._socket.fileno()
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            sock.bind((peer, _ETH_P_ALL))
+            self.fd = sock.detach()
 
     def carrier(self, on: bool) -> None:
         """veth has carrier only while its other half is up (drivers/net/veth.c veth_close)."""
@@ -232,6 +233,13 @@ class Bridge:
             except OSError:  # the far interface is down or its queue is full: lost, as on a real link
                 self._channels[index].counters.overflowed += 1
         self._channels[index].delivered(count, size)
+
+    def close(self) -> None:
+        """Give everything up."""
+        for port in self._ports:
+            os.close(port.fd)
+        os.close(self._timer.fd)
+        self._control.close()
 
     def serve(self) -> None:
         """Move frames until killed."""

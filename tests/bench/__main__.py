@@ -10,51 +10,90 @@ import sys
 import tempfile
 from pathlib import Path
 
-from plait.lab import sandbox
-from plait.lab.errors import LabError
-from tests.bench import throughput
+from tests.bench import bridges, connections, footprint, report, throughput
 from tests.bench.series import Results
 
-MEASURES = ("bulk",)
+from plait.lab import sandbox
+from plait.lab.errors import LabError
+
+MEASURES = ("bulk", "connections", "idle", "startup", "bridges")
+_WEBLOAD = 3
+"""Seconds of each load generator run."""
+_BRIDGES = 8
+"""Seconds of each transfer over bridges, after two of warming up."""
+_BRIDGE_ROUNDS = 3
+"""Such links are not noisy."""
 
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="plait beside its peers")
-    parser.add_argument("--rounds", type=int, default=5, help="figures of each kind (5)")
-    parser.add_argument("--seconds", type=int, default=3, help="of each bulk transfer (3)")
-    parser.add_argument("--only", choices=MEASURES, action="append", help="this measure (repeatable)")
-    parser.add_argument("--quick", action="store_true", help="two short rounds, to see that it works")
-    parser.add_argument("--peer", action="append", help="bulk: only peers whose name contains this word")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure plait beside its peers, in namespaces of its own."
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="figures of each kind (default 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a bulk transfer (default 3)")
+    parser.add_argument("--only", choices=MEASURES, action="append", help="measure only this (repeatable)")
+    parser.add_argument("--peer", action="append", metavar="WORD", help="bulk: only peers named so")
+    parser.add_argument("--quick", action="store_true", help="one short round of all, to see that it works")
     options = parser.parse_args()
     if not sandbox.inside():
-        return sandbox.run_self()
+        return _in_sandbox()
+    results = Results()
     try:
-        measure(options)
+        _measure(results, options)
     except LabError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return problem.exit_status
+    finally:
+        if results.all:
+            print(report.table(results), flush=True)
+    for path in report.keep(results, {key: str(value) for key, value in vars(options).items()}):
+        print(f"kept {path.relative_to(report.ROOT)}")
     return 0
+
+
+def _in_sandbox() -> int:
+    try:
+        return sandbox.run_self()
+    except LabError as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return problem.exit_status
+
+
+def _measure(results: Results, options: argparse.Namespace) -> None:
+    rounds: int = 1 if options.quick else options.rounds
+    short: bool = options.quick
+    wanted: list[str] = options.only or list(MEASURES)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir="/run") as name:
+        directory = Path(name)
+        if "startup" in wanted:
+            footprint.startup(results, say, directory / "startup", rounds=rounds)
+        if "idle" in wanted:
+            footprint.idle(results, say, directory / "idle")
+        if "bulk" in wanted:
+            chosen = throughput.PEERS
+            if options.peer:
+                chosen = tuple(p for p in chosen if any(word in p.name for word in options.peer))
+            throughput.run(
+                *(results, say, directory / "bulk"),
+                rounds=rounds,
+                seconds=1 if short else options.seconds,
+                chosen=chosen,
+            )
+        if "connections" in wanted:
+            seconds = 1 if short else _WEBLOAD
+            connections.run(results, say, directory / "connections", rounds=rounds, seconds=seconds)
+        if "bridges" in wanted:
+            bridges.run(
+                *(results, say, directory / "bridges"),
+                rounds=min(rounds, _BRIDGE_ROUNDS),
+                seconds=4 if short else _BRIDGES,
+            )
 
 
 def say(text: str) -> None:
     """What is going on, for whoever waits."""
     print(text, file=sys.stderr, flush=True)
-
-
-def measure(options: argparse.Namespace) -> Results:
-    """Everything that was asked for."""
-    results = Results()
-    rounds = 2 if options.quick else options.rounds
-    with tempfile.TemporaryDirectory(prefix="bench-", dir="/run") as directory:
-        chosen = [p for p in throughput.PEERS if not options.peer or any(w in p.name for w in options.peer)]
-        throughput.run(
-            results, say, Path(directory) / "bulk", rounds=rounds,
-            seconds=1 if options.quick else options.seconds, chosen=chosen,
-        )
-    for series in results.all:
-        print(f"{series.measure:16} {series.peer:34} {series.median:8.2f} {series.unit} {series.spread}")
-    return results
 
 
 if __name__ == "__main__":

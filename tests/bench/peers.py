@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.topology import Lane
+
 from plait.lab.errors import LabError, program
 from plait.lab.node import Node, Process, wait_for
-from tests.bench.topology import Lane
 
 IPERF, HTTP = 5201, 80
 PASSWORD = "only for the benchmark"
@@ -59,6 +60,7 @@ def _shadowsocks(method: str) -> Callable[[Lane], None]:
     """Both ends under mptcpize, which makes every socket of theirs an MPTCP one."""
 
     def start(lane: Lane) -> None:
+        _endpoints(lane)
         far = _json(lane.exit, "server.json", server="0.0.0.0", server_port=_SERVER, method=method)
         _listening(_mptcp(lane.exit, "ss-server", "-c", far), lane.exit, _SERVER)
         near = _json(
@@ -94,6 +96,18 @@ def _haproxy(lane: Lane) -> None:
     _redirect(lane.gateway, services)
 
 
+def _endpoints(lane: Lane) -> None:
+    """What the owner of such a pair sets up by hand: a subflow on every path."""
+    net = f"10.{lane.index}"
+    for node in (lane.gateway, lane.exit):
+        node.run("ip", "mptcp", "limits", "set", "subflows", "8", "add_addr_accepted", "8")
+    for path in range(2, lane.paths + 1):
+        own, device = f"{net}.{path}.1", f"wan{path}"
+        lane.gateway.run("ip", "rule", "add", "from", own, "lookup", str(path))
+        lane.gateway.run("ip", "route", "add", "default", "via", lane.exits[path - 1], "table", str(path))
+        lane.gateway.run("ip", "mptcp", "endpoint", "add", own, "dev", device, "subflow")
+
+
 def _json(node: Node, name: str, **settings: object) -> Path:
     path = node.directory / name
     path.write_text(json.dumps({"password": PASSWORD, "timeout": 3600, "nofile": 8192, **settings}))
@@ -101,7 +115,9 @@ def _json(node: Node, name: str, **settings: object) -> Path:
 
 
 def _mptcp(node: Node, *command: str | Path) -> Process:
-    return node.popen(program("mptcpize"), "run", program(str(command[0])), *command[1:], name=str(command[0]))
+    return node.popen(
+        program("mptcpize"), "run", program(str(command[0])), *command[1:], name=str(command[0])
+    )
 
 
 def _listening(process: Process, node: Node, port: int) -> None:
@@ -126,19 +142,25 @@ AEADS = ("aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305")
 
 ROUTED = Peer(name="routed", start=_routed, relayed=False)
 HAPROXY = Peer(name="haproxy splice", start=_haproxy, programs=("haproxy", "nft"))
-SHADOWSOCKS = tuple(
-    Peer(name=f"shadowsocks {method}", start=_shadowsocks(method), programs=_SS, mptcp=True)
-    for method in AEADS
-)
-PLAIT = tuple(
-    Peer(name=f"plait {method}", start=_plait(method), programs=("nft",), mptcp=True)
-    for method in ("none", *AEADS)
-)
-PLAIT_TWO = tuple(
-    Peer(name=f"plait {method}, 2 paths", start=_plait(method), programs=("nft",), mptcp=True, paths=2)
-    for method in ("none", "aes-128-gcm")
-)
-ALL = (ROUTED, HAPROXY, *SHADOWSOCKS, *PLAIT, *PLAIT_TWO)
+
+
+def _shadowsocks_peer(method: str, paths: int = 2) -> Peer:
+    suffix = "" if paths == 2 else ", one path"
+    start = _shadowsocks(method)
+    return Peer(name=f"shadowsocks {method}{suffix}", start=start, programs=_SS, mptcp=True, paths=paths)
+
+
+def _plait_peer(method: str, paths: int = 2) -> Peer:
+    suffix = "" if paths == 2 else ", one path"
+    start = _plait(method)
+    return Peer(name=f"plait {method}{suffix}", start=start, programs=("nft",), mptcp=True, paths=paths)
+
+
+SHADOWSOCKS = tuple(_shadowsocks_peer(method) for method in AEADS)
+PLAIT = tuple(_plait_peer(method) for method in ("none", *AEADS))
+ONE_PATH = (_shadowsocks_peer("aes-128-gcm", 1), _plait_peer("none", 1), _plait_peer("aes-128-gcm", 1))
+"""Linux stalls such a connection whenever its reader is slower than the link: here for comparison."""
+ALL = (ROUTED, HAPROXY, *SHADOWSOCKS, *PLAIT, *ONE_PATH)
 
 
 def named(name: str) -> Peer:

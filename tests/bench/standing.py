@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from plait.lab.errors import program
-from plait.lab.topology import Lab
 from tests.bench.peers import Peer
 from tests.bench.topology import Lane, build
+
+from plait.lab.errors import program
+from plait.lab.topology import Lab
 
 Say = Callable[[str], None]
 

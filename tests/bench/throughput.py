@@ -6,16 +6,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from plait.lab.errors import LabError, program
-from plait.lab.node import Node
-from plait.lab.traffic import iperf_server
 from tests.bench import peers, usage
 from tests.bench.peers import Peer
 from tests.bench.series import Results
 from tests.bench.standing import Say, standing
 from tests.bench.topology import Lane
 
-PEERS = (peers.ROUTED, peers.HAPROXY, *peers.SHADOWSOCKS, *peers.PLAIT, *peers.PLAIT_TWO)
+from plait.lab.errors import LabError, program
+from plait.lab.node import Node
+from plait.lab.traffic import iperf_server
+
+PEERS = peers.ALL
 _OMIT = 1
 """Seconds at the beginning that don't count: slow start."""
 _FORWARDED = 500

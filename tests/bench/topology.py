@@ -73,7 +73,10 @@ def drawing(paths: Sequence[int], rate: str = RATE) -> str:
         lines.append(f"client:lane{lane} {net}.8.2/24 -- {rate} -- gateway{lane}:lan {net}.8.1/24")
         for path in range(1, count + 1):
             via = f" via {net}.1.2" if path == 1 else ""
-            ends = f"gateway{lane}:wan{path} {net}.{path}.1/24{via}", f"exit{lane}:wan{path} {net}.{path}.2/24"
+            ends = (
+                f"gateway{lane}:wan{path} {net}.{path}.1/24{via}",
+                f"exit{lane}:wan{path} {net}.{path}.2/24",
+            )
             lines.append(f"{ends[0]} -- {rate} -- {ends[1]}")
         lines.append(f"exit{lane}:lan {net}.9.1/24 -- {rate} -- server:lane{lane} {net}.9.2/24")
     return "\n".join(lines)

@@ -118,7 +118,7 @@ class Worker:
         return lambda: tally.opening + len(open_sessions) < most
 
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
-        key = Key(SUITES[order.method], bytes.fromhex(order.secret)) if order.secret else None
+        key = _key(order.method, order.secret) if order.secret else None
         return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
 
     def _make_door(self, job: Job, order: DoorOrder) -> Doorkeeper:
@@ -135,10 +135,7 @@ class Worker:
             self.tally,
             Resolver(self.loop),
             self._admission,
-            keys=[
-                (user, Key(SUITES[order.method], bytes.fromhex(secret)))
-                for user, secret in order.secrets.items()
-            ],
+            keys=[(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
             salts=salts,
             trust=[ip_network(text) for text in order.trust],
             handshake=job.handshake_timeout,
@@ -306,6 +303,13 @@ class Worker:
                 self.loop.now - session.born,
                 outcome.value,
             )
+
+
+def _key(method: str, secret: str) -> Key:
+    key = Key(SUITES[method], bytes.fromhex(secret))
+    # Loads the cipher library now, while we may still read wherever it is.
+    key.session(bytes(key.salt_size))
+    return key
 
 
 def _ways(listed: list[list[str | int]]) -> list[Way]:

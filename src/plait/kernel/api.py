@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from plait.errors import KernelError
@@ -15,6 +15,11 @@ class HostApi(Protocol):
 
     def observe(self, interest: Interest) -> Snapshot:
         """The host as it is now, as far as ``interest`` reaches. Takes a few milliseconds."""
+        ...
+
+    def carriers(self, names: Iterable[str]) -> tuple[bool, ...]:
+        """Whether each link has its carrier: cheap enough to be asked twenty times a second, which is
+        needed, as the kernel holds carrier-lost events back for up to a second."""
         ...
 
     def apply(self, changes: Sequence[Change]) -> list[KernelError]:

@@ -8,7 +8,7 @@ The world is changed by the test (``set_link``, ``set_addresses``, ``add_route``
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from errno import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH
 
@@ -111,6 +111,10 @@ class FakeHost:
         self.routes.append(route)
 
     # What plait does.
+
+    def carriers(self, names: Iterable[str]) -> tuple[bool, ...]:
+        """Whether each link has its carrier."""
+        return tuple(name in self.links and self.links[name].carrier for name in names)
 
     def observe(self, interest: Interest) -> Snapshot:
         """The host as it is now, as far as ``interest`` reaches."""

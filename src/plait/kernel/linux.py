@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from plait.errors import KernelError, PlaitError
 from plait.kernel import nft, sysctl
+from plait.kernel.carrier import CarrierProbe
 from plait.kernel.mptcp_pm import MptcpPm
 from plait.kernel.netlink import NetlinkError
 from plait.kernel.rtnl import LinkCounters, Rtnl
@@ -40,6 +41,7 @@ class Host:
     def __init__(self) -> None:
         self._rtnl = Rtnl()
         self._nft = nft.NftQuestion()
+        self._carrier = CarrierProbe()
         self._mptcp: MptcpPm | None = None
         try:
             self._mptcp = MptcpPm()
@@ -50,12 +52,17 @@ class Host:
         """Give descriptors back. What was applied stays."""
         self._rtnl.close()
         self._nft.close()
+        self._carrier.close()
         if self._mptcp is not None:
             self._mptcp.close()
 
     def counters(self) -> dict[str, LinkCounters]:
         """What each interface has carried, by name."""
         return self._rtnl.counters()
+
+    def carriers(self, names: Iterable[str]) -> tuple[bool, ...]:
+        """Whether each link has its carrier, some microseconds each: events can be a second late."""
+        return self._carrier.read(names)
 
     def observe(self, interest: Interest) -> Snapshot:
         """The host as it is now, as far as ``interest`` reaches."""

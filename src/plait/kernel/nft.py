@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import struct
 import subprocess
 
@@ -23,6 +24,7 @@ _GETTABLE = 10 << 8 | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
 _NFPROTO_INET = 1
 _TABLE_NAME, _TABLE_USERDATA = 1, 6
 _UDATA_COMMENT = 0
+_NFNLGRP_NFTABLES = 7
 _TIMEOUT = 20.0  # seconds; a slow router with a large ruleset needs one or two
 
 REMEDY = "install nftables: `apt install nftables`, on OpenWrt `opkg install nftables-json`"
@@ -53,6 +55,20 @@ class NftQuestion:
                 if kind == _TABLE_USERDATA:
                     return _comment(value)
         return ""
+
+
+def open_monitor() -> socket.socket:
+    """A non-blocking socket that becomes readable when any nftables ruleset changes: a firewall's
+    reload may flush all tables, ours too. As with ``rtnl.open_monitor``: drain it, then look."""
+    monitor = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER
+    )
+    try:
+        monitor.bind((0, 1 << _NFNLGRP_NFTABLES - 1))
+    except BaseException:
+        monitor.close()
+        raise
+    return monitor
 
 
 def load(ruleset: Ruleset) -> None:

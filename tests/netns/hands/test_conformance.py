@@ -174,6 +174,20 @@ def test_a_lost_carrier_takes_that_endpoint_first_of_all(keeper: Keeper) -> None
     assert keeper.turn()[-1] == "ip mptcp endpoint add 10.2.2.78 dev wan2 id 202 subflow"
 
 
+def test_carriers_are_known_at_once(keeper: Keeper) -> None:
+    """Also the second of two that are lost together, whose event the kernel holds back."""
+    host = keeper.world.host
+    eventually(lambda: host.carriers(("wan1", "wan2", "wan9")) == (True, True, False))
+    keeper.world.link("wan1", carrier=False)
+    keeper.world.link("wan2", carrier=False)
+    assert host.carriers(("wan1", "wan2")) == (False, False)
+    assert [link.carrier for link in keeper.observe().links if link.name.startswith("wan")] == [False, False]
+    keeper.world.link("wan2")
+    eventually(lambda: host.carriers(("wan1", "wan2")) == (False, True))
+    keeper.world.link("wan2", up=False)
+    assert host.carriers(("wan2",)) == (False,)
+
+
 def test_a_link_set_down_loses_its_routes_and_gets_them_again(keeper: Keeper) -> None:
     keeper.turn()
     whole = keeper.observe()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from plait.kernel import nft
 
-from .namespaces import Namespace
+from .namespaces import Namespace, sh
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "nft"
 
@@ -28,3 +30,19 @@ def test_golden_loads(golden: Path, namespace: Callable[[], Namespace]) -> None:
         assert question.digest() is None
         nft.drop()
         question.close()
+
+
+def test_a_flush_by_another_program_wakes_the_monitor(namespace: Callable[[], Namespace]) -> None:
+    with namespace().inside(), nft.open_monitor() as monitor:
+        assert select.select([monitor], [], [], 0)[0] == []
+        nft.run((GOLDEN / "plain-tproxy.nft").read_text())
+        assert select.select([monitor], [], [], 10)[0] == [monitor]
+        with pytest.raises(BlockingIOError):
+            drain(monitor)
+        sh("nft flush ruleset")
+        assert select.select([monitor], [], [], 10)[0] == [monitor]
+
+
+def drain(monitor: socket.socket) -> None:
+    while monitor.recv(65536):
+        pass

@@ -56,7 +56,7 @@ def out_directory(asked: Path | None, scenario: str) -> Path:
 
 def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
     """Run a scenario, show, judge, write ``result.json`` and the chart. 0 when all promises are kept."""
-    _end_on_signals()
+    end_on_signals()
     directory = Path("/run/lab")
     try:
         with display(scenario) as show, Lab(scenario.drawing, directory=directory) as lab:
@@ -109,7 +109,7 @@ def _hand_over(path: Path) -> None:
 
 def shell(scenario: Scenario, node: str | None) -> int:
     """Build a scenario with plait running and give the user a shell in it."""
-    _end_on_signals()
+    end_on_signals()
     directory = Path("/run/lab")
     with Lab(scenario.drawing, directory=directory) as lab:
         enter = lab[node].enter() if node else []
@@ -160,7 +160,7 @@ plait runs. Try:
 """
 
 
-def _end_on_signals() -> None:
+def end_on_signals() -> None:
     """End orderly on Ctrl-C, SIGTERM and SIGHUP; a second one does not disturb the tidying up."""
     ours = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

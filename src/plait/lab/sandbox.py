@@ -156,10 +156,13 @@ def _mounts() -> None:
     All of /run, because without root one can't make /run/netns on a host that has none.
     """
     mount = program("mount")
+    # -n: mount(8) would make /run/mount for its notes, and at first that is the host's /run.
     # In some containers /proc may not be mounted afresh. The old one then still shows us under
     # /proc/self, which is all that the lab asks of it.
-    subprocess.run([mount, "-t", "proc", "proc", "/proc"], stderr=subprocess.DEVNULL)
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", "mode=755", "lab", "/run"], stderr=subprocess.PIPE)
+    subprocess.run([mount, "-n", "-t", "proc", "proc", "/proc"], stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        [mount, "-n", "-t", "tmpfs", "-o", "mode=755", "lab", "/run"], stderr=subprocess.PIPE
+    )
     if done.returncode != 0:
         raise HostLacks(
             f"can't mount a private /run: {done.stderr.decode(errors='replace').strip()}",

@@ -18,7 +18,13 @@ from plait.lab import sandbox
 from plait.lab.errors import HostLacks
 from plait.lab.topology import Lab
 
-HERE = Path(__file__).parent
+_FILE_TIMEOUT = 900
+"""Seconds that all tests of one file may take together; each has its own limit inside."""
+
+
+def _as_real_user() -> None:
+    """Inside we are root for whoever asks, but the temporary directory is to be the real user's."""
+    os.environ["LOGNAME"] = f"uid{os.getuid()}"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,6 +33,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if sandbox.inside() or config.option.help or config.option.version:
         return None
     sys.stdout.flush()
+    _as_real_user()
     try:
         return sandbox.run_self()
     except HostLacks as problem:
@@ -45,7 +52,9 @@ class SandboxedFile(pytest.File):
     """A test file that is run by a pytest of its own, inside a sandbox."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        yield SandboxedRun.from_parent(self, name="in-sandbox")
+        run = SandboxedRun.from_parent(self, name="in-sandbox")
+        run.add_marker(pytest.mark.timeout(_FILE_TIMEOUT))
+        yield run
 
 
 class SandboxedRun(pytest.Item):
@@ -57,6 +66,7 @@ class SandboxedRun(pytest.Item):
             options += ["-k", self.config.option.keyword]
         if self.config.option.markexpr:
             options += ["-m", self.config.option.markexpr]
+        _as_real_user()
         status = sandbox.run([sys.executable, "-m", "pytest", *options, str(self.path)])
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             pytest.fail(f"pytest {self.path.name} ended with status {status}", pytrace=False)

@@ -23,4 +23,5 @@ def _programs_end(street: Street) -> Iterator[None]:
     yield
     for node in street.lab.nodes:
         for process in reversed(node.processes[before[node.name] :]):
-            process.stop(within=15.0)
+            if process not in street.lasting:
+                process.stop(within=15.0)

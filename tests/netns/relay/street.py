@@ -151,6 +151,8 @@ class Street:
         self.gateway = lab["gateway"]
         self.exit = lab["exit"]
         self.server = lab["server"]
+        self.lasting: list[Process] = []
+        """Programs that outlive the test that started them."""
         self._count = 0
 
     def direct_route(self) -> None:

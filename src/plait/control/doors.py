@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from plait.config.model import Config, Intercept, TcpVia
 from plait.errors import PlaitError
+from plait.kernel.congestion import choose
 from plait.kernel.sockets import listen
 from plait.relay.orders import ListenOrder
 
@@ -51,10 +52,10 @@ class Doors:
 
     def __init__(self) -> None:
         self._open: dict[Door, list[socket.socket]] = {}
-        self._mptcp = True
 
     def adjust(self, doors: list[Door], workers: int, *, mptcp: bool) -> None:
         """Open what is new. Nothing is closed yet, so that a failure leaves all as it was."""
+        congestion = choose()
         for door in doors:
             socks = self._open.setdefault(door, [])
             while len(socks) < workers:
@@ -65,6 +66,7 @@ class Doors:
                             door.port,
                             mptcp=mptcp and door.kind == "exit",
                             transparent=door.kind == Intercept.TPROXY.value,
+                            congestion=congestion,
                         )
                     )
                 except OSError as error:
@@ -74,11 +76,18 @@ class Doors:
                         del self._open[door]
                     raise _refused(door, error) from None
 
-    def keep(self, doors: list[Door]) -> None:
-        """Close what is no longer wanted."""
-        for door in [door for door in self._open if door not in doors]:
-            for sock in self._open.pop(door):
+    def keep(self, doors: list[Door], workers: int) -> None:
+        """Close what is no longer wanted: doors, and the sockets of workers beyond ``workers``.
+
+        A socket that nobody serves would go on getting its share of the clients.
+        """
+        for door, socks in list(self._open.items()):
+            wanted = workers if door in doors else 0
+            for sock in socks[wanted:]:
                 sock.close()
+            del socks[wanted:]
+            if not socks:
+                del self._open[door]
 
     def orders(self, doors: list[Door], index: int) -> list[ListenOrder]:
         """The sockets of worker ``index``."""
@@ -90,7 +99,7 @@ class Doors:
 
     def close(self) -> None:
         """Close all."""
-        self.keep([])
+        self.keep([], 0)
 
 
 _NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}

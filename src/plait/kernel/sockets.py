@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from plait.kernel.congestion import Congestion
+
 IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
 
 IP_TRANSPARENT = 19
@@ -88,7 +90,14 @@ def _keepalive(sock: socket.socket) -> None:
             pass
 
 
-def listen(address: str, port: int, *, mptcp: bool = False, transparent: bool = False) -> socket.socket:
+def listen(
+    address: str,
+    port: int,
+    *,
+    mptcp: bool = False,
+    transparent: bool = False,
+    congestion: Congestion | None = None,
+) -> socket.socket:
     """A non-blocking listening socket; several may share one port (SO_REUSEPORT), one for each worker.
 
     What accepted sockets inherit (no Nagle, keepalive) is set here once, not on every accept.
@@ -108,6 +117,8 @@ def listen(address: str, port: int, *, mptcp: bool = False, transparent: bool = 
                 sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
         tune(sock)
         _keepalive(sock)
+        if congestion is not None:
+            congestion.prepare(sock)
         sock.bind((address, port))
         sock.setblocking(False)
         sock.listen(_BACKLOG)
@@ -118,7 +129,13 @@ def listen(address: str, port: int, *, mptcp: bool = False, transparent: bool = 
 
 
 def begin_connect(
-    address: str, port: int, *, mptcp: bool = False, local: str = "", interface: str = ""
+    address: str,
+    port: int,
+    *,
+    mptcp: bool = False,
+    local: str = "",
+    interface: str = "",
+    congestion: Congestion | None = None,
 ) -> socket.socket:
     """A non-blocking socket on which a connect has begun.
 
@@ -132,6 +149,8 @@ def begin_connect(
     )
     try:
         tune(sock)
+        if congestion is not None:
+            congestion.prepare(sock)
         if interface:
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())

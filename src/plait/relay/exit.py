@@ -212,7 +212,7 @@ class _Opening:
         self._dial.offer(interleave(self._v6, self._v4), last=last, hold=0.0 if last else hold)
 
     def _connect(self, address: str) -> socket.socket:
-        return begin_connect(address, self._target.port)
+        return begin_connect(address, self._target.port, congestion=self._door.pump.congestion)
 
     def _failed(self, failure: Failure) -> None:
         if failure is Failure.NO_ADDRESS and self._refused:

@@ -60,7 +60,14 @@ def dial(
     mptcp = upstream.mptcp
 
     def connect(way: Way) -> socket.socket:
-        return begin_connect(way.address, way.port, mptcp=mptcp, local=way.local, interface=way.interface)
+        return begin_connect(
+            way.address,
+            way.port,
+            mptcp=mptcp,
+            local=way.local,
+            interface=way.interface,
+            congestion=pump.congestion,
+        )
 
     race: Dial[Way] = Dial(pump.loop, connect, done, failed, limit)
     race.offer(ways)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from plait.kernel.congestion import Congestion
 from plait.relay.loop import ENDED, FAILED, IN, OUT, Loop
 from plait.wire.shadowsocks import Forged, Opener, Sealer
 
@@ -361,6 +362,10 @@ class Session:
         self.pump.sessions.add(self)
         loop.rebind(self.far_fd, self.far_event)
         self.pump.watch(self.near_fd, self.near_event)
+        congestion = self.pump.congestion
+        if congestion is not None:
+            congestion.suit(self.near)
+            congestion.suit(self.far)
         # Edges seen before this moment are spent, that of an end behind the data too: read both sides up
         # to EAGAIN once.
         up.ended = down.ended = True
@@ -478,6 +483,7 @@ class Pump:
         self.loop = loop
         self.buffers = Buffers()
         self.sessions: set[Session] = set()
+        self.congestion: Congestion | None = None
         self._ended = ended
 
     def watch(self, fd: int, handler: Callable[[int], None]) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Callable
 
+from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
 from plait.relay.admission import Admission
@@ -70,6 +71,8 @@ class Worker:
         self._build(job, most)
         self._handle_signals()
         privileges.drop(job.uid, job.gid)
+        # Only now: what may be chosen depends on the privileges that are left.
+        self.pump.congestion = choose()
         channel.setblocking(False)
         self.loop.register(channel.fileno(), self._hear)
         self._say({"ready": True})
@@ -156,7 +159,7 @@ class Worker:
                 if number == signal.SIGUSR1:
                     self._drain()
                 elif number == signal.SIGTERM:
-                    self.loop.stop()
+                    self._end()
 
         self.loop.register(reader, arrived, IN)
 
@@ -275,6 +278,12 @@ class Worker:
         for listener in self._listeners:
             listener.close()
         self._leave_if_done()
+
+    def _end(self) -> None:
+        """At once. Our clients see a reset: the end of a stream would tell them that they have it all."""
+        for session in list(self.pump.sessions):
+            session.abort(Outcome.CLOSED)
+        self.loop.stop()
 
     def _leave_if_done(self) -> None:
         if self.pump.sessions or self.tally.opening:

@@ -30,7 +30,7 @@ from plait.control.rundir import RunDir
 from plait.control.server import ControlServer
 from plait.control.supervisor import Supervisor
 from plait.control.watch import Watch
-from plait.errors import ConfigError, PlaitError
+from plait.errors import PlaitError
 from plait.kernel.capabilities import missing
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
@@ -60,6 +60,7 @@ class Daemon:
         self._wanted: list[Door] = []
         self._salts_fd = -1
         self._stop = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._keys: dict[tuple[Method, Secret], str] = {}
 
@@ -79,8 +80,11 @@ class Daemon:
     async def _serve(self) -> None:
         config = self._config
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_internal_fault)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        # From now on, too: its default is to end the process, and what we have begun would stay.
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         self._host = Host()
         self._names = Names(config.peers)
         await self._names.refresh()
@@ -110,9 +114,9 @@ class Daemon:
                     ("watch", self._watch.run()),
                     ("rates", self._reporter.run()),
                     ("names", self._refresh_names()),
+                    ("reload", self._reload_when_told()),
                 )
             ]
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
             self._say_ready()
             stop = asyncio.create_task(self._stop.wait())
             done, _ = await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -199,9 +203,12 @@ class Daemon:
         self._stop.set()
         return os.getpid()
 
-    def _hang_up(self) -> None:
-        task = asyncio.create_task(self._reload(), name="reload")
-        self._reloading = task
+    async def _reload_when_told(self) -> None:
+        """One reload at a time; those asked for meanwhile are one more."""
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            await self._reload()
 
     async def _reload(self) -> None:
         """Take a changed config over without touching a session; a wrong one changes nothing."""
@@ -222,9 +229,9 @@ class Daemon:
             await self._supervisor.renew(self._count(config))
             self._watch.replace([peer.name for peer in config.peers])
             self._keeper.reconcile()
-            self._doors.keep(self._wanted)
+            self._doors.keep(self._wanted, self._count(config))
             log.info("config reloaded")
-        except (ConfigError, PlaitError) as error:
+        except PlaitError as error:
             for text in str(error).splitlines():
                 log.error("%s", text)
             log.error("the config stays as it was")
@@ -235,6 +242,7 @@ class Daemon:
                 await self._names.refresh()
                 self._keeper.peers = self._names.addresses()
                 self._keeper.reconcile()
+                self._doors.keep(self._wanted, self._count(former))
         notify("READY=1")
 
     # What workers are told.
@@ -310,6 +318,13 @@ def _unprivileged() -> tuple[int, int]:
             entry = pwd.getpwnam(name)
             return entry.pw_uid, entry.pw_gid
     return _NOBODY, _NOBODY
+
+
+def _internal_fault(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What no task has handled: a fault of ours. One line; with -vv, where it came from."""
+    error = context.get("exception")
+    told = isinstance(error, BaseException) and log.isEnabledFor(logging.DEBUG)
+    log.error("internal fault: %s: %r", context.get("message"), error, exc_info=error if told else None)  # type: ignore[arg-type]
 
 
 def _all(errors: Sequence[PlaitError]) -> PlaitError:

@@ -64,16 +64,21 @@ class Supervisor:
         """A new generation of ``count`` workers; when it is ready, the former one drains."""
         former = list(self._workers)
         self._generation += 1
-        fresh = await asyncio.gather(
-            *(self._start(index, self._generation, first=True) for index in range(count))
-        )
         try:
             async with asyncio.timeout(_READY):
+                fresh = [await self._start(index, self._generation, first=True) for index in range(count)]
                 await asyncio.gather(*(worker.ready for worker in fresh))
-        except TimeoutError:
-            raise PlaitError(
-                "a worker did not become ready", "see the log above; is the host overloaded?"
-            ) from None
+        except (OSError, PlaitError) as error:
+            # The former ones go on as if nothing had been tried.
+            self._generation -= 1
+            for worker in self._workers.difference(former):
+                worker.draining = True
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.kill()
+            if isinstance(error, PlaitError):
+                raise
+            why = "none was ready in time" if isinstance(error, TimeoutError) else error.strerror
+            raise PlaitError(f"can't start workers: {why}", "is the host overloaded?") from None
         for worker in former:
             worker.draining = True
             self._tell(worker, {"drain": True})
@@ -179,8 +184,13 @@ class Supervisor:
             "worker %d (pid %d) died, %s; starting another", worker.index, worker.process.pid, _cause(status)
         )
         await asyncio.sleep(delay)
-        if not self._stopping and worker.generation == self._generation:
-            await self._start(worker.index, worker.generation)
+        while not self._stopping and worker.generation == self._generation:
+            try:
+                await self._start(worker.index, worker.generation)
+                return
+            except OSError as error:
+                log.error("can't start a worker: %s; trying again", error.strerror)
+                await asyncio.sleep(_BACKOFF[-1])
 
     def _hear(self, worker: _Worker, message: JsonObject) -> None:
         if message.get("ready") and not worker.ready.done():

@@ -39,31 +39,37 @@ class Listener:
         loop.register(sock.fileno(), self._event, IN)
 
     def close(self) -> None:
-        """Accept what has arrived, then no more."""
+        """Accept what has arrived, then no more: closing would reset those who wait."""
         if self._open:
-            self._event(IN)
+            while self._accept():
+                pass
             self._open = False
             self._loop.unregister(self._sock.fileno())
             self._sock.close()
 
     def _event(self, mask: int) -> None:
+        self._accept()
+
+    def _accept(self) -> bool:
+        """Take some; whether there may be more that could be taken now."""
         accept = self._sock.accept
         for _ in range(_AT_ONCE):
             if not self._room():
                 self._pause("no room for more sessions")
-                return
+                return False
             try:
                 sock, peer = accept()
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._pause(f"accept: {error.strerror}")
-                    return
+                    return False
                 # The client is gone before we got to it (accept(2) passes its errors on).
                 continue
             sock.setblocking(False)
             self._accepted(sock, peer[0])
+        return True
 
     def _pause(self, why: str) -> None:
         if not self._open:

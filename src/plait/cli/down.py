@@ -41,13 +41,14 @@ def run(args: argparse.Namespace) -> int:
     rundir.acquire()
     host = Host()
     try:
-        # Workers that a killed control left: nobody else will ever end them.
-        rundir.signal_orphans(signal.SIGTERM)
         remembered = rundir.remembered_host()
         changes = teardown(host.observe(Interest(sysctls=tuple(remembered))))
         for change in changes:
             sys.stdout.write(change.line() + "\n")
         failures = host.apply(changes)
+        # Workers that a killed control left: nobody else will ever end them. Only now, so that the LAN was
+        # never led to nobody.
+        _end_orphans(rundir)
         restore(host, remembered)
         rundir.forget_host()
     finally:
@@ -56,6 +57,18 @@ def run(args: argparse.Namespace) -> int:
     for failure in failures:
         sys.stderr.write(f"plait: {failure}\n")
     return 1 if failures else 0
+
+
+def _end_orphans(rundir: RunDir) -> None:
+    count = rundir.signal_orphans(signal.SIGTERM)
+    if count:
+        sys.stdout.write(f"# ending workers of a plait that was killed: {count}\n")
+    deadline = time.monotonic() + _PATIENCE
+    while rundir.orphans():
+        if time.monotonic() > deadline:
+            rundir.signal_orphans(signal.SIGKILL)
+            return
+        time.sleep(0.02)
 
 
 def _end(directory: Path, pid: int) -> None:

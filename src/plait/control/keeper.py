@@ -16,9 +16,9 @@ from plait.config.model import Config, IPAddress
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
-from plait.paths.changes import Change, DropTable, LoadTable
+from plait.paths.changes import Change, DropTable, LoadTable, SetLimits, SetSysctl
 from plait.paths.diff import diff, teardown
-from plait.paths.model import Interest, MptcpLimits, Snapshot, Way
+from plait.paths.model import HostState, Interest, MptcpLimits, Snapshot, Way
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ class Keeper:
         """
         interest = policy.interest(self.config, self.peers)
         snapshot = self._host.observe(interest)
-        self._remember(snapshot)
         state = policy.desired(self.config, snapshot, self.peers, self.health, taking=self.taking)
-        changes = diff(snapshot, state)
+        self._remember(snapshot, state)
+        changes = self._ours(diff(snapshot, state))
         if not interception:
             changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
         if changes:
@@ -102,7 +102,7 @@ class Keeper:
     def withdraw(self, remembered: Mapping[str, str]) -> None:
         """Take everything of ours out of the host, and put back what was there before."""
         snapshot = self._host.observe(Interest(sysctls=tuple(remembered)))
-        for change in teardown(snapshot):
+        for change in self._ours(teardown(snapshot)):
             log.info("[#] %s", change.line().partition("\n")[0])
             for error in self._host.apply([change]):
                 log.warning("%s", error)
@@ -139,10 +139,23 @@ class Keeper:
         else:
             self.view = replace(self.view, snapshot=snapshot)
 
-    def _remember(self, snapshot: Snapshot) -> None:
-        before = dict(snapshot.sysctls)
-        if snapshot.limits is not None:
-            limits = snapshot.limits
+    def _ours(self, changes: list[Change]) -> list[Change]:
+        """An exit alone has no routes, rules, endpoints or table: those that are there belong to a gateway
+        beside it, with a run directory of its own."""
+        if self.config.gateway is not None:
+            return changes
+        return [change for change in changes if isinstance(change, SetSysctl | SetLimits)]
+
+    def _remember(self, snapshot: Snapshot, state: HostState) -> None:
+        """What we are about to change. What is as wanted already was made so by another plait, or by us
+        before a crash: then the file on disk knows better."""
+        before = {
+            key: value
+            for key, value in snapshot.sysctls.items()
+            if key in state.sysctls and state.sysctls[key] != value
+        }
+        limits = snapshot.limits
+        if limits is not None and state.limits is not None and limits != state.limits:
             before[_LIMITS] = f"{limits.subflows} {limits.add_addr_accepted}"
         self._before(before)
 
@@ -153,8 +166,6 @@ _LIMITS = "mptcp limits"
 
 def restore(host: Host, remembered: Mapping[str, str]) -> None:
     """Put sysctls and MPTCP limits back to what they were before us."""
-    from plait.paths.changes import SetLimits, SetSysctl
-
     changes: list[Change] = []
     for key, value in remembered.items():
         if key == _LIMITS:

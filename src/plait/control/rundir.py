@@ -124,7 +124,9 @@ def _born(pid: int) -> int | None:
     that was given to another process meanwhile is never taken for ours."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rpartition(b")")[2].split()[19])
+            fields = stat.read().rpartition(b")")[2].split()
+            # A zombie has nothing left to be told; in some containers nobody ever collects it.
+            return None if fields[0] == b"Z" else int(fields[19])
     except (OSError, IndexError, ValueError):
         return None
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from plait.lab import chart, report
@@ -57,12 +58,15 @@ def out_directory(asked: Path | None, scenario: str) -> Path:
 def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
     """Run a scenario, show, judge, write ``result.json`` and the chart. 0 when all promises are kept."""
     end_on_signals()
-    directory = Path("/run/lab")
+    directory = _directory()
     try:
         with display(scenario) as show, Lab(scenario.drawing, directory=directory) as lab:
             show.phase("bringing the network up")
             scenario.prepare(lab)
             runs = Trial(scenario, lab, show, seconds).run()
+    except LabError as problem:
+        problem.hint = problem.hint or f"what each program printed is in {out / 'logs'}"
+        raise
     finally:
         _keep(directory, out / "logs")
     checks = judge(scenario, runs)
@@ -74,6 +78,11 @@ def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
         report.print_table(report.rows(scenario, runs, checks), runs, passed)
         print("written: " + ", ".join(str(path) for path in files))
     return 0 if passed else 1
+
+
+def _directory() -> Path:
+    """A fresh directory in the sandbox: one may run several scenarios in the same sandbox."""
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/run"))
 
 
 def _write(scenario: Scenario, runs: list[Run], checks: list[Check], out: Path) -> list[Path]:
@@ -110,7 +119,7 @@ def _hand_over(path: Path) -> None:
 def shell(scenario: Scenario, node: str | None) -> int:
     """Build a scenario with plait running and give the user a shell in it."""
     end_on_signals()
-    directory = Path("/run/lab")
+    directory = _directory()
     with Lab(scenario.drawing, directory=directory) as lab:
         enter = lab[node].enter() if node else []
         scenario.prepare(lab)

@@ -57,6 +57,7 @@ def run(command: Sequence[str], *, quiet_interrupt: bool = True) -> int:
     unshare = [program("unshare"), "--fork", "--kill-child", "--pid", "--mount", "--net"]
     if os.geteuid() != 0:
         unshare += ["--user", "--map-root-user"]
+    _probe(unshare)
     down, up = os.pipe()
     # Blocked rather than handled: sigwaitinfo below also tells who sent a signal.
     waited = {*_FORWARDED, signal.SIGCHLD}
@@ -87,6 +88,17 @@ def run(command: Sequence[str], *, quiet_interrupt: bool = True) -> int:
             child.kill()
             child.wait()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _probe(unshare: list[str]) -> None:
+    """Raise :class:`HostLacks` when the kernel does not let us make the namespaces."""
+    tried = subprocess.run([*unshare, "--", "true"], stderr=subprocess.PIPE)
+    if tried.returncode != 0:
+        hint = "run it as root, or allow user namespaces: see docs/how-to/lab.md"
+        if os.geteuid() == 0:
+            hint = "this looks like a container without CAP_SYS_ADMIN"
+        reason = tried.stderr.decode(errors="replace").strip()
+        raise HostLacks(f"can't make namespaces: {reason}", hint)
 
 
 def _child_setup() -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Transfer:
     def __init__(self, client: Node, address: str, *, seconds: float, reverse: bool) -> None:
         self._seconds = seconds
         # --connect-timeout is in ms. One stream, JSON at the end.
-        command = [program("iperf3"), "--client", address, "--time", str(round(seconds)), "--json"]
+        command = [program("iperf3"), "--client", address, "--time", str(math.ceil(seconds)), "--json"]
         command += ["--connect-timeout", "5000", "--interval", "1"]
         if reverse:
             command.append("--reverse")

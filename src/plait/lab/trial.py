@@ -184,7 +184,7 @@ class Trial:
             run.ended = transfer.end()
         finally:
             samples = watch.stop()
-            self._addresses()
+        self._addresses()
         run.samples = samples
         run.both = samples.speed(began + WARM_UP, unplugged)
         run.unplugged = samples.speed(unplugged + SETTLE, plugged)

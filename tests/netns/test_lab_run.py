@@ -1,0 +1,72 @@
+"""``plait lab run`` and ``plait lab shell`` as a user types them, with plait itself inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAB = [sys.executable, "-m", "plait", "lab"]
+
+
+def outside() -> dict[str, str]:
+    """An environment in which the command makes a sandbox of its own."""
+    return {key: value for key, value in os.environ.items() if key != "PLAIT_LAB_SANDBOX"}
+
+
+@pytest.mark.timeout(240)
+def test_wifi_bridges(tmp_path: Path) -> None:
+    """The whole of it. How fast and how soon is the verdict's affair: a loaded machine may miss that."""
+    command = [*LAB, "run", "wifi-bridges", "--seconds", "4", "--json", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=outside())
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    kept = json.loads((tmp_path / "result.json").read_text())
+    assert (done.returncode == 0) is told["passed"] is kept["passed"]
+    assert [course["title"] for course in kept["courses"]] == ["down", "up"]
+    for course in kept["courses"]:
+        assert course["survived"] is True
+        assert course["both_bps"] > 1.5 * max(course["singles_bps"].values()), "two links at once"
+        assert course["unplugged_bps"] > 0.5 * course["singles_bps"]["wan2"], "it went on with one"
+        assert [event["what"] for event in course["events"]] == ["bridge1 unplugged", "bridge1 replugged"]
+        assert len(course["samples"]["receiver"]["at"]) > 1000
+    assert "client" in done.stderr, "progress, a line a second"
+    for name in ("gateway/gateway.toml", "exit/exit.toml"):
+        assert (tmp_path / "logs" / name).exists()
+
+
+@pytest.mark.timeout(60)
+def test_shell_fed_by_a_pipe() -> None:
+    words = """
+        on gateway hostname
+        on laptop iperf3 -c 192.168.70.107 -n 100K > /dev/null && echo carried
+        on gateway plait status --json | grep '"intercepting": true'
+        bridge bridge1 unplug
+        on gateway ip -o link show wan1 | grep -o NO-CARRIER
+        on nowhere true || echo refused
+        exit 7
+    """
+    done = subprocess.run(
+        [*LAB, "shell", "wifi-bridges"], input=words, capture_output=True, text=True, env=outside()
+    )
+    said = done.stdout.splitlines()
+    assert said[0] == "gateway"
+    assert said[1] == "carried"
+    assert '"intercepting": true' in said[2]
+    assert "left UNPLUGGED, right UNPLUGGED" in said
+    assert "NO-CARRIER" in said
+    assert said[-1] == "refused"
+    assert done.returncode == 7
+    assert "== bridge1 20mbit 3ms" in done.stderr, "the drawing"
+
+
+def test_shell_in_an_unknown_node() -> None:
+    done = subprocess.run(
+        [*LAB, "shell", "wifi-bridges", "attic"], input="", capture_output=True, text=True, env=outside()
+    )
+    assert done.returncode == 2
+    assert "there are laptop, gateway, exit, pc" in done.stderr

@@ -15,8 +15,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from plait.kernel.sockets import begin_connect
 from plait.relay.admission import Admission
 from plait.relay.dialer import Dial, Failure
+from plait.relay.legs import Leg, OpenLeg, SealLeg
 from plait.relay.loop import ENDED, IN
-from plait.relay.pump import OpenLeg, PlainLeg, Pump, SealLeg, Session, reset
+from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import RESOLUTION_DELAY, interleave
 from plait.relay.resolver import Resolver
 from plait.relay.tally import Tally
@@ -229,8 +230,8 @@ class _Opening:
         session.peer = self._peer
         session.user = request.user
         if request.opener is None:
-            up: PlainLeg | OpenLeg = PlainLeg(session, self._sock, target_sock)
-            down: PlainLeg | SealLeg = PlainLeg(session, target_sock, self._sock)
+            up: Leg = Leg(session, self._sock, target_sock)
+            down: Leg = Leg(session, target_sock, self._sock)
         else:
             up = OpenLeg(session, self._sock, target_sock, request.opener, request.leftover)
             down = SealLeg(session, target_sock, self._sock, door.sealer(request.user))

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
 from plait.relay.dialer import Dial, Failure
-from plait.relay.pump import OpenLeg, PlainLeg, Pump, SealLeg, Session, reset
+from plait.relay.legs import Leg, OpenLeg, SealLeg
+from plait.relay.pump import Pump, Session, reset
 from plait.relay.tally import Tally
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Key
@@ -174,8 +175,8 @@ class _Opening:
         session.peer = self._peer
         session.exit = self._upstream.name
         if key is None or sealer is None:
-            up: PlainLeg | SealLeg = PlainLeg(session, client, exit_sock)
-            down: PlainLeg | OpenLeg = PlainLeg(session, exit_sock, client)
+            up: Leg = Leg(session, client, exit_sock)
+            down: Leg = Leg(session, exit_sock, client)
         else:
             up = SealLeg(session, client, exit_sock, sealer)
             down = OpenLeg(session, exit_sock, client, Opener(key))

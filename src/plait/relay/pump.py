@@ -22,19 +22,10 @@ import struct
 import termios
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
 
 from plait.kernel.congestion import Congestion
+from plait.relay.legs import Buffers, Leg
 from plait.relay.loop import ENDED, FAILED, IN, OUT, Loop
-from plait.wire.shadowsocks import Forged, Opener, Sealer
-
-_SIZES = (16384, 32768, 65536, 131072, 262144)
-"""How much a leg reads at once. It starts small and grows while reads are full and sends are whole, so
-that a slow sink never makes us hold more than a little, and a fast one gets few, large calls."""
-
-_START = 2
-_TURN = 8
-"""Reads in one turn; then the other sessions come first."""
 
 _RESET = struct.pack("ii", 1, 0)
 """`struct linger`: on close, drop and reset (on MPTCP: MP_FASTCLOSE)."""
@@ -42,12 +33,6 @@ _RESET = struct.pack("ii", 1, 0)
 _DRAIN_STEP = 0.02
 _DRAIN_LIMIT = 5.0
 """Seconds that sent data may take to reach the peer before a reset overtakes it."""
-
-_SEAL_ROOM = 1 << 13
-"""Most that salt, lengths and tags add to one full read (17 chunks of 34 bytes, and 32)."""
-
-_CHUNK_ROOM = 1 << 15
-"""More than a partial sealed chunk can need (2 + 16 + 16383 + 16 bytes)."""
 
 
 class Outcome(Enum):
@@ -59,272 +44,6 @@ class Outcome(Enum):
     IDLE = "idle too long"
     FORGED = "wrongly sealed"
     CLOSED = "closed by us"
-
-
-class Buffers:
-    """The buffers that all sessions of a worker share, as ready-made views."""
-
-    __slots__ = ("plain", "sealed", "views")
-
-    def __init__(self) -> None:
-        largest = _SIZES[-1]
-        self.plain = memoryview(bytearray(largest + _CHUNK_ROOM))
-        """Where reads go."""
-        self.sealed = memoryview(bytearray(largest + _CHUNK_ROOM + _SEAL_ROOM))
-        """Where seals and opens write."""
-        self.views = tuple(self.plain[:size] for size in _SIZES)
-        """`plain`, cut to every read size."""
-
-
-class Leg(Protocol):
-    """One direction of a session."""
-
-    pending: memoryview | None
-    """What the sink would not take yet."""
-    more: bool
-    """The source may hold something that no further edge will announce."""
-    ended: bool
-    """The source has an end or an error waiting behind its data: read up to it."""
-    finished: bool
-    """The source has said that it is done, and that has been passed on."""
-    count: int
-    """Payload bytes moved, as the clients see them."""
-
-    def run(self) -> None:
-        """Move until the source is empty, the sink is full or the turn is over."""
-
-    def writable(self) -> None:
-        """The sink takes more: send what waits, then go on."""
-
-
-class _Leg:
-    """What the three kinds of leg have in common."""
-
-    __slots__ = (
-        "buffers", "count", "ended", "finished", "grade", "more",
-        "pending", "queued", "session", "sink", "source",
-    )  # fmt: skip
-
-    def __init__(self, session: Session, source: socket.socket, sink: socket.socket) -> None:
-        self.session = session
-        self.source = source
-        self.sink = sink
-        self.buffers = session.pump.buffers
-        self.pending: memoryview | None = None
-        self.more = True
-        self.ended = False
-        self.finished = False
-        self.queued = False
-        self.count = 0
-        self.grade = _START
-
-    def run(self) -> None:
-        raise AssertionError("every kind of leg has its own")
-
-    def writable(self) -> None:
-        pending = self.pending
-        if pending is not None:
-            try:
-                sent = self.sink.send(pending)
-            except BlockingIOError:
-                return
-            except OSError:
-                self.session.sink_broke(self)
-                return
-            if sent < len(pending):
-                self.pending = pending[sent:]
-                return
-            self.pending = None
-        if self.more and not self.finished and not self.queued:
-            self.run()
-
-    def turn(self) -> None:
-        """Our turn again, after the others had theirs."""
-        self.queued = False
-        if self.more and self.pending is None and not self.finished and not self.session.over:
-            self.run()
-
-    def put_off(self) -> None:
-        """Let the others have their turn."""
-        self.queued = True
-        self.session.pump.loop.soon(self.turn)
-
-    def keep(self, rest: memoryview) -> None:
-        """The sink is full: copy what it would not take, and read less at once from now on."""
-        self.pending = memoryview(bytes(rest))
-        if self.grade:
-            self.grade -= 1
-
-    def finish(self) -> None:
-        """The source is done: tell the sink so."""
-        self.finished = True
-        self.more = False
-        try:
-            self.sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            # The sink is gone already; its own event tells how.
-            pass
-        self.session.leg_finished()
-
-
-class PlainLeg(_Leg):
-    """Bytes as they are."""
-
-    __slots__ = ()
-
-    def run(self) -> None:
-        recv_into = self.source.recv_into
-        send = self.sink.send
-        views = self.buffers.views
-        for _ in range(_TURN):
-            view = views[self.grade]
-            try:
-                n = recv_into(view)
-            except BlockingIOError:
-                self.more = self.ended = False
-                return
-            except OSError:
-                self.session.source_broke(self)
-                return
-            if not n:
-                self.finish()
-                return
-            self.count += n
-            full = n == len(view)
-            try:
-                sent = send(view if full else view[:n])
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.session.sink_broke(self)
-                return
-            if sent < n:
-                self.keep(view[sent:n])
-                return
-            if not full:
-                if not self.ended:
-                    self.more = False
-                    return
-            elif self.grade < 4:
-                self.grade += 1
-        self.put_off()
-
-
-class SealLeg(_Leg):
-    """Plain in, sealed out."""
-
-    __slots__ = ("sealer",)
-
-    def __init__(self, session: Session, source: socket.socket, sink: socket.socket, sealer: Sealer) -> None:
-        super().__init__(session, source, sink)
-        self.sealer = sealer
-
-    def run(self) -> None:
-        recv_into = self.source.recv_into
-        send = self.sink.send
-        views = self.buffers.views
-        sealed = self.buffers.sealed
-        seal_into = self.sealer.seal_into
-        for _ in range(_TURN):
-            view = views[self.grade]
-            try:
-                n = recv_into(view)
-            except BlockingIOError:
-                self.more = self.ended = False
-                return
-            except OSError:
-                self.session.source_broke(self)
-                return
-            if not n:
-                self.finish()
-                return
-            self.count += n
-            full = n == len(view)
-            size = seal_into(view if full else view[:n], sealed)
-            try:
-                sent = send(sealed[:size])
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.session.sink_broke(self)
-                return
-            if sent < size:
-                self.keep(sealed[sent:size])
-                return
-            if not full:
-                if not self.ended:
-                    self.more = False
-                    return
-            elif self.grade < 4:
-                self.grade += 1
-        self.put_off()
-
-
-class OpenLeg(_Leg):
-    """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest`` (under 16.5 kB)."""
-
-    __slots__ = ("opener", "rest")
-
-    def __init__(
-        self, session: Session, source: socket.socket, sink: socket.socket, opener: Opener, rest: bytes = b""
-    ) -> None:
-        super().__init__(session, source, sink)
-        self.opener = opener
-        self.rest = rest
-
-    def run(self) -> None:
-        recv_into = self.source.recv_into
-        send = self.sink.send
-        plain = self.buffers.plain
-        opened = self.buffers.sealed
-        open_into = self.opener.open_into
-        for _ in range(_TURN):
-            size = _SIZES[self.grade]
-            rest = self.rest
-            held = len(rest)
-            try:
-                n = recv_into(plain[held : held + size])
-            except BlockingIOError:
-                self.more = self.ended = False
-                return
-            except OSError:
-                self.session.source_broke(self)
-                return
-            if not n:
-                if held:
-                    self.session.source_broke(self)
-                else:
-                    self.finish()
-                return
-            full = n == size
-            if held:
-                plain[:held] = rest
-                n += held
-            try:
-                used, produced = open_into(plain[:n], opened)
-            except Forged:
-                self.session.forged(self)
-                return
-            self.rest = bytes(plain[used:n]) if used < n else b""
-            if produced:
-                self.count += produced
-                try:
-                    sent = send(opened[:produced])
-                except BlockingIOError:
-                    sent = 0
-                except OSError:
-                    self.session.sink_broke(self)
-                    return
-                if sent < produced:
-                    self.keep(opened[sent:produced])
-                    return
-            if not full:
-                if not self.ended:
-                    self.more = False
-                    return
-            elif self.grade < 4:
-                self.grade += 1
-        self.put_off()
 
 
 class Session:
@@ -351,10 +70,10 @@ class Session:
         self.over = False
         self.born = self.quiet_since = pump.loop.now
         self.seen = -1
-        self.up: _Leg
-        self.down: _Leg
+        self.up: Leg
+        self.down: Leg
 
-    def start(self, up: _Leg, down: _Leg) -> None:
+    def start(self, up: Leg, down: Leg) -> None:
         """Begin to relay. ``far`` is registered with the loop already, ``near`` may be."""
         self.up = up
         self.down = down
@@ -384,7 +103,7 @@ class Session:
         """Something happened on the far socket."""
         self._event(mask, self.down, self.up)
 
-    def _event(self, mask: int, out: _Leg, back: _Leg) -> None:
+    def _event(self, mask: int, out: Leg, back: Leg) -> None:
         """``out`` reads from the socket that the event is about, ``back`` writes to it."""
         if mask & (IN | ENDED) and not out.finished:
             out.more = True
@@ -405,18 +124,18 @@ class Session:
             self.near.close()
             self.far.close()
 
-    def source_broke(self, leg: _Leg) -> None:
+    def source_broke(self, leg: Leg) -> None:
         """The socket that ``leg`` reads from is gone: reset the other one."""
         up = leg is self.up
         self._break(Outcome.RESET_NEAR if up else Outcome.RESET_FAR, self.near if up else self.far, leg)
 
-    def sink_broke(self, leg: _Leg) -> None:
+    def sink_broke(self, leg: Leg) -> None:
         """The socket that ``leg`` writes to is gone: reset the other one."""
         up = leg is self.up
         other = self.down if up else self.up
         self._break(Outcome.RESET_FAR if up else Outcome.RESET_NEAR, self.far if up else self.near, other)
 
-    def forged(self, leg: _Leg) -> None:
+    def forged(self, leg: Leg) -> None:
         """The peer's bytes are not what the key says: nothing more of them is passed on."""
         self._end(Outcome.FORGED)
         reset(self.near)
@@ -429,7 +148,7 @@ class Session:
             reset(self.near)
             reset(self.far)
 
-    def _break(self, outcome: Outcome, gone: socket.socket, towards_survivor: _Leg) -> None:
+    def _break(self, outcome: Outcome, gone: socket.socket, towards_survivor: Leg) -> None:
         if self.over:
             return
         survivor = towards_survivor.sink

@@ -1,0 +1,216 @@
+"""The three kinds of leg: plain, sealing, opening. This is the data path.
+
+A leg reads into the worker's one shared buffer and sends from there; nothing here looks at a payload
+byte, and what the sink takes is never copied. ``run`` moves until the source is empty, the sink is
+full or the turn is over; the edge-triggered rules behind it are told in `plait.relay.loop`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from plait.wire.shadowsocks import Forged, Opener, Sealer
+
+if TYPE_CHECKING:
+    from plait.relay.pump import Session
+
+_SIZES = (16384, 32768, 65536, 131072, 262144)
+"""How much a leg reads at once. It starts small and grows while reads are full and sends are whole, so
+that a slow sink never makes us hold more than a little, and a fast one gets few, large calls."""
+
+_START = 2
+_LARGEST = len(_SIZES) - 1
+_TURN = 8
+"""Reads in one turn; then the other sessions come first."""
+
+_SEAL_ROOM = 1 << 13
+"""Most that salt, lengths and tags add to one full read (17 chunks of 34 bytes, and 32)."""
+
+_CHUNK_ROOM = 1 << 15
+"""More than a partial sealed chunk can need (2 + 16 + 16383 + 16 bytes)."""
+
+
+class Buffers:
+    """The buffers that all sessions of a worker share, as ready-made views."""
+
+    __slots__ = ("plain", "sealed", "views")
+
+    def __init__(self) -> None:
+        largest = _SIZES[-1]
+        self.plain = memoryview(bytearray(largest + _CHUNK_ROOM))
+        """Where reads go."""
+        self.sealed = memoryview(bytearray(largest + _CHUNK_ROOM + _SEAL_ROOM))
+        """Where seals and opens write."""
+        self.views = tuple(self.plain[:size] for size in _SIZES)
+        """`plain`, cut to every read size."""
+
+
+class Leg:
+    """One direction of a session, plain: bytes as they are. The sealed kinds convert on the way."""
+
+    __slots__ = (
+        "buffers", "count", "ended", "finished", "grade", "more",
+        "pending", "queued", "session", "sink", "source",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, source: socket.socket, sink: socket.socket) -> None:
+        self.session = session
+        self.source = source
+        self.sink = sink
+        self.buffers = session.pump.buffers
+        self.pending: memoryview | None = None
+        """What the sink would not take yet; nothing is read meanwhile."""
+        self.more = True
+        """The source may hold something that no further edge will announce."""
+        self.ended = False
+        """The source has an end or an error waiting behind its data: read up to it."""
+        self.finished = False
+        """The source has said that it is done, and that has been passed on."""
+        self.queued = False
+        """Its turn was over; another one is arranged."""
+        self.count = 0
+        """Payload bytes, as the clients see them."""
+        self.grade = _START
+
+    def run(self) -> None:
+        """Move until the source is empty, the sink is full or the turn is over."""
+        recv_into = self.source.recv_into
+        send = self.sink.send
+        for _ in range(_TURN):
+            room = self.room()
+            try:
+                n = recv_into(room)
+            except BlockingIOError:
+                self.more = False
+                return
+            except OSError:
+                self.session.source_broke(self)
+                return
+            if not n:
+                self.end_of_stream()
+                return
+            full = n == len(room)
+            try:
+                out = self.convert(room if full else room[:n])
+            except Forged:
+                self.session.forged(self)
+                return
+            if out:
+                try:
+                    sent = send(out)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    self.session.sink_broke(self)
+                    return
+                if sent < len(out):
+                    self.keep(out[sent:])
+                    return
+            if full:
+                if self.grade < _LARGEST:
+                    self.grade += 1
+            elif not self.ended:
+                self.more = False
+                return
+        self.queued = True
+        self.session.pump.loop.soon(self.turn)
+
+    def room(self) -> memoryview:
+        """Where the next read goes."""
+        return self.buffers.views[self.grade]
+
+    def convert(self, data: memoryview) -> memoryview:
+        """What becomes of freshly read bytes. May raise Forged."""
+        self.count += len(data)
+        return data
+
+    def end_of_stream(self) -> None:
+        """The source has sent its last byte: tell the sink so."""
+        self.finished = True
+        self.more = False
+        try:
+            self.sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            # The sink is gone already; its own event tells how.
+            pass
+        self.session.leg_finished()
+
+    def writable(self) -> None:
+        """The sink takes more: send what waits, then go on."""
+        pending = self.pending
+        if pending is not None:
+            try:
+                sent = self.sink.send(pending)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.session.sink_broke(self)
+                return
+            if sent < len(pending):
+                self.pending = pending[sent:]
+                return
+            self.pending = None
+        if self.more and not self.finished and not self.queued:
+            self.run()
+
+    def turn(self) -> None:
+        """Our turn again, after the others had theirs."""
+        self.queued = False
+        if self.more and self.pending is None and not self.finished and not self.session.over:
+            self.run()
+
+    def keep(self, rest: memoryview) -> None:
+        """The sink is full: copy what it would not take, and read less at once from now on."""
+        self.pending = memoryview(bytes(rest))
+        if self.grade:
+            self.grade -= 1
+
+
+class SealLeg(Leg):
+    """Plain in, sealed out."""
+
+    __slots__ = ("sealer",)
+
+    def __init__(self, session: Session, source: socket.socket, sink: socket.socket, sealer: Sealer) -> None:
+        super().__init__(session, source, sink)
+        self.sealer = sealer
+
+    def convert(self, data: memoryview) -> memoryview:
+        self.count += len(data)
+        sealed = self.buffers.sealed
+        return sealed[: self.sealer.seal_into(data, sealed)]
+
+
+class OpenLeg(Leg):
+    """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest`` (under 16.5 kB)."""
+
+    __slots__ = ("opener", "rest")
+
+    def __init__(
+        self, session: Session, source: socket.socket, sink: socket.socket, opener: Opener, rest: bytes = b""
+    ) -> None:
+        super().__init__(session, source, sink)
+        self.opener = opener
+        self.rest = rest
+
+    def room(self) -> memoryview:
+        # Behind the place where `convert` will put the rest, so that both are in one piece.
+        held = len(self.rest)
+        return self.buffers.plain[held : held + _SIZES[self.grade]]
+
+    def convert(self, data: memoryview) -> memoryview:
+        plain, opened = self.buffers.plain, self.buffers.sealed
+        rest = self.rest
+        size = len(rest) + len(data)
+        plain[: len(rest)] = rest
+        used, produced = self.opener.open_into(plain[:size], opened)
+        self.rest = bytes(plain[used:size])
+        self.count += produced
+        return opened[:produced]
+
+    def end_of_stream(self) -> None:
+        if self.rest:
+            self.session.source_broke(self)
+        else:
+            super().end_of_stream()

@@ -16,7 +16,15 @@ from plait.lab.node import Node, wait_for
 
 PEERS = tuple(
     peers.named(name)
-    for name in ("routed", "haproxy splice", "shadowsocks aes-128-gcm", "plait none", "plait aes-128-gcm")
+    for name in (
+        "routed",
+        "haproxy splice",
+        "shadowsocks aes-128-gcm",
+        "shadowsocks aes-128-gcm, one path",
+        "plait none",
+        "plait aes-128-gcm",
+        "plait none, one path",
+    )
 )
 _AT_ONCE = 50
 _MOST = 1_000_000
@@ -49,8 +57,14 @@ def run(results: Results, say: Say, directory: Path, *, rounds: int, seconds: in
             for tool, rate_by in tools.items():
                 for peer, lane in zip(PEERS, lanes, strict=True):
                     usage.wait_until_quiet()
+                    pids = usage.family(lane.processes)
+                    before = usage.cpu_seconds(pids)
                     rate = rate_by(lab["client"], f"http://{lane.address}/1k", seconds)
                     results.add(f"connections {tool}", peer.name, rate, "1/s")
+                    if peer.relayed:
+                        # What both ends spent, which the machine's other work changes least.
+                        spent = (usage.cpu_seconds(pids) - before) / (rate * seconds)
+                        results.add(f"cpu per connection {tool}", peer.name, spent * 1e6, "µs")
                     say(f"round {number + 1}: {tool:3} {peer.name:34} {rate:7.0f} connections/s")
 
 

@@ -120,10 +120,14 @@ def _figure(value: float) -> str:
 
 
 def _commit() -> str:
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
+    """Of the product, with a plus when its source has been changed since."""
+    done = _git("rev-parse", "--short", "HEAD")
+    return (done.strip() or "unknown") + ("+" if _git("status", "--porcelain", "--", "src") else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    return done.stdout
 
 
 def _processor() -> str:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_HISTORY = 60
+_HISTORY = 240
 _STEP = 0.5
 """Seconds that one column of the history stands for."""
-_BAR = 32
+_BAR = 24
+_BESIDE = 8 + _BAR + len("  1234.5 Mbit/s ") + len("|  |") + 3
+"""Columns of a line that are not history: name, bar, speed, frame, gaps."""
 _COLOURS = ("cyan", "yellow", "green", "magenta")
 
 
@@ -124,19 +126,21 @@ class Picture:
         from rich.table import Table
         from rich.text import Text
 
+        width = self._live.console.width if self._live is not None else 80
+        room = max(width - _BESIDE, 4)
         table = Table.grid(padding=(0, 1))
         for index, (name, speed) in enumerate(self._speeds.items()):
             colour = "bold white" if name == "client" else _COLOURS[index % len(_COLOURS)]
             filled = round(_BAR * speed / self._top)
             history = "".join(
                 _BLOCKS[min(round((len(_BLOCKS) - 1) * past / self._top), len(_BLOCKS) - 1)]
-                for past in self._history[name]
+                for past in list(self._history[name])[-room:]
             )
             table.add_row(
                 Text(f"{name:>8}", style=colour),
                 Text("━" * filled, style=colour) + Text("─" * (_BAR - filled), style="grey30"),
                 Text(f"{speed / 1e6:6.1f} Mbit/s", style=colour),
-                Text(history, style=colour),
+                Text(history, style=colour, no_wrap=True, overflow="crop"),
             )
         head = Text.assemble((f"{time.monotonic() - self._began:5.0f} s  ", "grey62"), (self._phase, "bold"))
         notes = Text.from_markup("\n".join(self._events), style="grey62")

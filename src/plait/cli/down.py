@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from plait.cli.service import run_dir
 from plait.control.keeper import restore
 from plait.control.rundir import RunDir, running
-from plait.errors import MissingCapability, PlaitError
+from plait.errors import KernelError, MissingCapability, PlaitError
 from plait.kernel.capabilities import has_net_admin
 from plait.kernel.linux import Host
+from plait.paths.changes import Change, DropTable
 from plait.paths.diff import teardown
 from plait.paths.model import Interest
 
@@ -43,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         remembered = rundir.remembered_host()
         changes = teardown(host.observe(Interest(sysctls=tuple(remembered))))
-        for change in changes:
-            sys.stdout.write(change.line() + "\n")
-        failures = host.apply(changes)
-        # Workers that a killed control left: nobody else will ever end them. Only now, so that the LAN was
-        # never led to nobody.
+        interception = [change for change in changes if isinstance(change, DropTable)]
+        failures = _apply(host, interception)
+        # Workers that a killed control left: nobody else will ever end them. The LAN is led to them no more,
+        # and they still have the subflows on which to tell the exit.
         _end_orphans(rundir)
+        failures += _apply(host, [change for change in changes if change not in interception])
         restore(host, remembered)
         rundir.forget_host()
     finally:
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
     for failure in failures:
         sys.stderr.write(f"plait: {failure}\n")
     return 1 if failures else 0
+
+
+def _apply(host: Host, changes: Sequence[Change]) -> list[KernelError]:
+    for change in changes:
+        sys.stdout.write(change.line() + "\n")
+    return host.apply(changes)
 
 
 def _end_orphans(rundir: RunDir) -> None:

@@ -143,10 +143,13 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.stop()
+        self._keeper.let_go()
+        # Before their endpoints go: a connection that has lost its last subflow can't tell the exit that it
+        # ends, and would be waited for until it has idled too long.
+        await self._supervisor.stop()
         self._keeper.withdraw(self._rundir.remembered_host())
         self._rundir.forget_host()
         self._keeper.close()
-        await self._supervisor.stop()
         self._doors.close()
         self._host.close()
         if self._salts_fd >= 0:

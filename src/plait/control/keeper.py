@@ -88,10 +88,7 @@ class Keeper:
         if not interception:
             changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
         if changes:
-            for change in changes:
-                log.info("[#] %s", change.line().partition("\n")[0])
-            for error in self._host.apply(changes):
-                log.warning("%s", error)
+            self._apply(changes)
             snapshot = self._host.observe(interest)
         for note in set(state.notes) - self._said:
             log.warning("%s", note)
@@ -99,13 +96,15 @@ class Keeper:
         self._publish(snapshot)
         return changes
 
+    def let_go(self) -> None:
+        """Take the LAN's TCP no more; what serves those who were taken stays."""
+        snapshot = self._host.observe(Interest())
+        self._apply([change for change in self._ours(teardown(snapshot)) if isinstance(change, DropTable)])
+
     def withdraw(self, remembered: Mapping[str, str]) -> None:
         """Take everything of ours out of the host, and put back what was there before."""
         snapshot = self._host.observe(Interest(sysctls=tuple(remembered)))
-        for change in self._ours(teardown(snapshot)):
-            log.info("[#] %s", change.line().partition("\n")[0])
-            for error in self._host.apply([change]):
-                log.warning("%s", error)
+        self._apply(self._ours(teardown(snapshot)))
         restore(self._host, remembered)
 
     async def run(self) -> None:
@@ -138,6 +137,12 @@ class Keeper:
             self._changed(view)
         else:
             self.view = replace(self.view, snapshot=snapshot)
+
+    def _apply(self, changes: list[Change]) -> None:
+        for change in changes:
+            log.info("[#] %s", change.line().partition("\n")[0])
+        for error in self._host.apply(changes):
+            log.warning("%s", error)
 
     def _ours(self, changes: list[Change]) -> list[Change]:
         """An exit alone has no routes, rules, endpoints or table: those that are there belong to a gateway

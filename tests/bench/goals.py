@@ -71,14 +71,6 @@ def _share(measure: str, peer: str, *parts: str) -> Callable[[Results], list[flo
     return figures
 
 
-def _total(measure: str, *peers: str) -> Callable[[Results], list[float]]:
-    def figures(results: Results) -> list[float]:
-        rows = [_values(results, measure, name) for name in peers]
-        return [sum(each) for each in zip(*rows, strict=False)]
-
-    return figures
-
-
 def _most(measure: str, *peers: str) -> Callable[[Results], list[float]]:
     def figures(results: Results) -> list[float]:
         rows = [_values(results, measure, name) for name in peers]
@@ -118,9 +110,9 @@ def _goals() -> Iterable[Goal]:
         )
     ends = ("plait gateway", "plait exit")
     yield Goal(
-        text=f"{CROWD} idle sessions: more memory in all",
+        text=f"{CROWD} idle sessions: more memory on a box",
         bound=20.0,
-        figures=_total(f"{CROWD} idle: memory", *ends),
+        figures=_most(f"{CROWD} idle: memory", *ends),
         at_most=True,
         unit="MB",
     )

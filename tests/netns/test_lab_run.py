@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,37 @@ def test_shell_fed_by_a_pipe() -> None:
     assert said[-1] == "refused"
     assert done.returncode == 7
     assert "== bridge1 20mbit 3ms" in done.stderr, "the drawing"
+
+
+@pytest.mark.timeout(60)
+def test_shell_at_a_terminal() -> None:
+    """Ctrl-C ends what runs in the shell, and neither the shell nor the lab."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [*LAB, "shell", "lan-to-lan"], outside())
+    said = b""
+
+    def until(words: bytes) -> None:
+        nonlocal said
+        while words not in said:
+            said += os.read(terminal, 4096)
+
+    until(b"take everything down")
+    os.write(terminal, b"on anna sh -c 'echo it is $((40+2)); sleep 50'\n")
+    until(b"it is 42")
+    os.write(terminal, b"\x03")
+    until(b"^C")
+    os.write(terminal, b"on bert echo still $((60+6))\n")
+    until(b"still 66")
+    os.write(terminal, b"exit 5\n")
+    try:
+        while True:
+            said += os.read(terminal, 4096)
+    except OSError:  # EIO: the terminal's last user has gone
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert b"Traceback" not in said
 
 
 def test_shell_in_an_unknown_node() -> None:

@@ -138,7 +138,9 @@ def shell(scenario: Scenario, node: str | None) -> int:
             words.append("-i")
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {**os.environ, "BASH_ENV": str(rc), "PATH": path, "PLAIT_LAB": scenario.name}
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's affair now
+        # Ctrl-C is the shell's affair now. A handler that does nothing, and not SIG_IGN, which all
+        # that is started in the shell would inherit.
+        signal.signal(signal.SIGINT, lambda *_: None)
         return subprocess.run([*enter, *words], env=environment).returncode
 
 

@@ -82,7 +82,8 @@ class Leg:
             try:
                 n = recv_into(room)
             except BlockingIOError:
-                self.more = False
+                # No end waits behind what was read, or it would have been told instead.
+                self.more = self.ended = False
                 return
             except OSError:
                 self.session.source_broke(self)

@@ -15,6 +15,7 @@ from plait.control.names import Names
 from plait.kernel.linux import Host
 from plait.paths import policy
 from plait.paths.diff import diff
+from plait.paths.steering import detours
 
 HELP = "print what would be changed on this host, as lines one could type; changes nothing"
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         snapshot = host.observe(policy.interest(config, peers))
     finally:
         host.close()
-    state = policy.desired(config, snapshot, peers, {})
+    state = policy.desired(config, snapshot, peers, {}, steering=detours(config, snapshot, peers))
     lines = [change.line() for change in diff(snapshot, state)]
     if args.json:
         sys.stdout.write(json.dumps({"changes": lines, "notes": list(state.notes)}, indent=2) + "\n")

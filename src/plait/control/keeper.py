@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from plait.config.model import Config, IPAddress
+from plait.kernel import nft
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
 from plait.paths.changes import Change, DropTable, LoadTable, SetLimits, SetSysctl
 from plait.paths.diff import diff, teardown
-from plait.paths.model import HostState, Interest, MptcpLimits, Snapshot, Way
+from plait.paths.model import Detour, HostState, Interest, MptcpLimits, Snapshot, Way
+from plait.paths.steering import detours
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ _AGAIN = 30.0
 _BUDGET = 50
 """Looks in one second; beyond it we wait a little (a storm of events, or a fight with another program)."""
 _REST = 0.25
+_CARRIERS = 0.05
+"""Seconds between questions after carriers; one costs 5 µs a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +65,21 @@ class Keeper:
         """Whether the LAN's TCP is taken: an exit answers."""
         self.health: dict[str, bool] = {}
         self.view = View()
-        self._monitor = open_monitor()
+        self._detours: tuple[Detour, ...] = ()
+        self._carriers: tuple[bool, ...] = ()
+        self._asking: asyncio.TimerHandle | None = None
+        self._monitors = (open_monitor(), nft.open_monitor())
         self._wake = asyncio.Event()
         self._said: set[str] = set()
         self._looks: list[float] = []
 
     def close(self) -> None:
-        """Give the netlink socket back."""
-        asyncio.get_running_loop().remove_reader(self._monitor)
-        self._monitor.close()
+        """Give the netlink sockets back."""
+        if self._asking is not None:
+            self._asking.cancel()
+        for monitor in self._monitors:
+            asyncio.get_running_loop().remove_reader(monitor)
+            monitor.close()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -82,7 +93,10 @@ class Keeper:
         """
         interest = policy.interest(self.config, self.peers)
         snapshot = self._host.observe(interest)
-        state = policy.desired(self.config, snapshot, self.peers, self.health, taking=self.taking)
+        self._detours = detours(self.config, snapshot, self.peers, self._detours)
+        state = policy.desired(
+            self.config, snapshot, self.peers, self.health, taking=self.taking, steering=self._detours
+        )
         self._remember(snapshot, state)
         changes = self._ours(diff(snapshot, state))
         if not interception:
@@ -110,7 +124,9 @@ class Keeper:
     async def run(self) -> None:
         """Reconcile for ever: on events, on `wake`, and every now and then."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._monitor, self._event)
+        for monitor in self._monitors:
+            loop.add_reader(monitor, self._event, monitor)
+        self._ask_carriers()
         while True:
             try:
                 async with asyncio.timeout(_AGAIN):
@@ -125,9 +141,17 @@ class Keeper:
             self._looks.append(loop.time())
             self.reconcile()
 
-    def _event(self) -> None:
-        drain(self._monitor)
+    def _event(self, monitor: socket.socket) -> None:
+        drain(monitor)
         self._wake.set()
+
+    def _ask_carriers(self) -> None:
+        """Events of lost carriers can be a second late (see `plait.kernel.carrier`), so we ask."""
+        carriers = self._host.carriers([path.interface for path in self.config.paths])
+        if carriers != self._carriers:
+            self._carriers = carriers
+            self._wake.set()
+        self._asking = asyncio.get_running_loop().call_later(_CARRIERS, self._ask_carriers)
 
     def _publish(self, snapshot: Snapshot) -> None:
         own = tuple(sorted({str(address.address) for address in snapshot.addresses}))

@@ -29,13 +29,13 @@ Some facts about TPROXY in nftables:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from plait.config.model import Config, Gateway, Intercept, IPAddress, IPNetwork, Rule, Verdict, WhenExitLost
 from plait.paths.marks import FWMARK, FWMARK_MASK, NFT_TABLE
-from plait.paths.model import Ruleset
+from plait.paths.model import Detour, Ruleset
 
 RESERVED: tuple[IPNetwork, ...] = (
     IPv4Network("0.0.0.0/8"),
@@ -68,7 +68,13 @@ def ports(config: Config) -> dict[str, int]:
     return {peer.name: first + index for index, peer in enumerate(config.peers)}
 
 
-def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, taking: bool = True) -> Ruleset:
+def ruleset(
+    config: Config,
+    exits: Mapping[str, tuple[IPAddress, ...]],
+    *,
+    taking: bool = True,
+    detours: Sequence[Detour] = (),
+) -> Ruleset:
     """The whole table. ``exits`` are the exits' addresses, names resolved.
 
     With ``taking`` false no exit answers: new connections are refused when the owner said ``block``,
@@ -94,6 +100,7 @@ def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, takin
         "chain guard {",
         *_indent(_guard(tproxy, listening.values())),
         "}",
+        *_steering(detours),
     ]
     digest = sha256("\n".join(body).encode()).hexdigest()[:16]
     lines = [
@@ -106,6 +113,26 @@ def ruleset(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], *, takin
         "}",
     ]
     return Ruleset(text="\n".join(lines) + "\n", digest=digest)
+
+
+def _steering(detours: Sequence[Detour]) -> list[str]:
+    """Sends subflows to the exit's address on the network that they leave by (NAT of our own output)."""
+    if not detours:
+        return []
+    rules = []
+    for detour in detours:
+        family = "ip" if detour.address.version == 4 else "ip6"
+        target = str(detour.instead) if family == "ip" else f"[{detour.instead}]"
+        rules.append(
+            f'oifname "{detour.interface}" {family} daddr {detour.address} tcp dport {detour.port} '
+            f"dnat {family} to {target}"
+        )
+    return [
+        "",
+        "chain steer {",
+        *_indent(["type nat hook output priority -100; policy accept;", *rules]),
+        "}",
+    ]
 
 
 def _head(tproxy: bool, lan: str, listening: Iterable[int]) -> list[str]:

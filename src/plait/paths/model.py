@@ -158,6 +158,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Detour:
+    """Over one link an exit is met at another of its addresses than the connection was begun with.
+
+    The kernel's path manager sends every further subflow to the address that the first one went to.
+    An exit with an address on each of several networks should see each subflow arrive at the address
+    of the network it came through: then it can give up one address and keep the subflows of the others.
+    """
+
+    interface: str
+    address: IPAddress
+    """Where the kernel wants to go."""
+    port: int
+    instead: IPAddress
+    """Where it is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ruleset:
     """Our nftables table as text for ``nft -f -``, with the digest written into its comment."""
 

@@ -23,7 +23,7 @@ that the first one went to, whichever link that subflow is to leave by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from plait.config.model import Config, Intercept, IPAddress, IPNetwork, Mode, TcpVia
@@ -45,6 +45,7 @@ from plait.paths.marks import (
 )
 from plait.paths.model import (
     TABLE_MAIN,
+    Detour,
     Endpoint,
     EndpointFlags,
     HostState,
@@ -134,7 +135,13 @@ def usable(config: Config, reaches: Iterable[Reach], peers: Peers, health: Healt
 
 
 def desired(
-    config: Config, snapshot: Snapshot, peers: Peers, health: Health, *, taking: bool = True
+    config: Config,
+    snapshot: Snapshot,
+    peers: Peers,
+    health: Health,
+    *,
+    taking: bool = True,
+    steering: Sequence[Detour] = (),
 ) -> HostState:
     """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers)."""
     if config.gateway is None:
@@ -159,7 +166,7 @@ def desired(
         endpoints=endpoints,
         limits=LIMITS,
         sysctls=_sysctls(config, snapshot),
-        ruleset=intercept.ruleset(config, peers, taking=taking) if mptcp else None,
+        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if mptcp else None,
         notes=notes,
     )
 

@@ -49,18 +49,21 @@ class Tally:
             self._say(
                 f"connection from {peer} not authenticated",
                 "a scanner, or a gateway with another password or method",
+                subject=kind,
             )
         elif kind == "untrusted":
-            self._say(f"connection from {peer} refused", "method is none and it is not in trust")
+            self._say(
+                f"connection from {peer} refused", "method is none and it is not in trust", subject=kind
+            )
 
     def wrong_answer(self, name: str) -> None:
         """An exit answered with bytes that our key does not open."""
         self._say(f"exit {name}: its answer is wrongly sealed", "check method and password at both ends")
 
-    def _say(self, what: str, hint: str) -> None:
+    def _say(self, what: str, hint: str, subject: str = "") -> None:
         now = time.monotonic()
-        # One key for all peers: a flood of scanners must not become a flood of lines.
-        subject = what.partition(" from ")[0]
+        # One for all peers: a flood of scanners must not become a flood of lines.
+        subject = subject or what
         last, since = self._said.get(subject, (-QUIET, 0))
         if now - last < QUIET:
             self._said[subject] = (last, since + 1)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+
+from plait.config.model import Config, Exit, Gateway, Intercept, Peer, Secret
+from plait.control.doors import Door, Doors, wanted
+from plait.errors import PlaitError
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def doors() -> Iterator[Doors]:
+    doors = Doors()
+    yield doors
+    doors.close()
+
+
+def test_what_a_config_wants() -> None:
+    config = Config(
+        gateway=Gateway(lan=("lan",), intercept=Intercept.REDIRECT),
+        peers=(Peer(name="attic", address=("192.0.2.1",)),),
+        exit=Exit(listen=(IPv4Address("192.0.2.9"), IPv6Address("::")), port=99, password=Secret("x")),
+    )
+    assert wanted(config, {"attic": 1080}) == [
+        Door("redirect", "attic", "0.0.0.0", 1080),
+        Door("redirect", "attic", "::", 1080, optional=True),
+        Door("exit", "", "192.0.2.9", 99),
+        Door("exit", "", "::", 99, optional=True),
+    ]
+
+
+def test_one_socket_a_worker_and_none_that_nobody_serves(doors: Doors) -> None:
+    door = Door("redirect", "attic", "127.0.0.1", free_port())
+    doors.adjust([door], 3, mptcp=False)
+    descriptors = [doors.orders([door], index)[0].fd for index in range(3)]
+    assert len(set(descriptors)) == 3
+    assert doors.orders([door], 3) == []
+    # Fewer workers: their sockets would go on getting clients.
+    doors.keep([door], 1)
+    assert [order.fd for order in doors.orders([door], 0)] == descriptors[:1]
+    assert doors.orders([door], 1) == []
+    for _ in range(20):
+        socket.create_connection((door.address, door.port)).close()
+    accepted = socket.socket(fileno=socket.dup(descriptors[0]))
+    accepted.settimeout(5)
+    for _ in range(20):
+        accepted.accept()[0].close()
+    accepted.close()
+
+
+def test_what_is_wanted_no_more_is_closed(doors: Doors) -> None:
+    old, new = (Door("redirect", "attic", "127.0.0.1", free_port()) for _ in range(2))
+    doors.adjust([old], 1, mptcp=False)
+    doors.adjust([new], 1, mptcp=False)
+    doors.keep([new], 1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((old.address, old.port))
+    socket.create_connection((new.address, new.port)).close()
+
+
+def test_a_port_that_is_taken(doors: Doors) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PlaitError, match=f"interceptor: 127.0.0.1:{port} is taken") as caught:
+            doors.adjust([Door("redirect", "attic", "127.0.0.1", port)], 1, mptcp=False)
+    assert caught.value.hint is not None
+    assert "another port in [gateway]" in caught.value.hint
+
+
+def test_an_address_that_is_not_here(doors: Doors) -> None:
+    with pytest.raises(PlaitError, match="can't be listened on") as caught:
+        doors.adjust([Door("exit", "", "192.0.2.77", 8388)], 1, mptcp=False)
+    assert caught.value.hint is not None
+    assert "not on this host" in caught.value.hint

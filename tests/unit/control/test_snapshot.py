@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status, WorkerStatus, add_up
+
+
+def tally(**figures: object) -> dict[str, object]:
+    empty = {"open": 0, "opening": 0, "total": 0, "up_bytes": 0, "down_bytes": 0}
+    return {**empty, "outcomes": {}, "strangers": {}, **figures}
+
+
+def test_nothing_adds_up_to_nothing() -> None:
+    assert add_up([]) == Sessions()
+
+
+def test_workers_are_added_up() -> None:
+    assert add_up(
+        [
+            tally(open=1, total=5, up_bytes=10, outcomes={"done": 2, "refused": 1}, strangers={"silent": 1}),
+            tally(open=2, total=4, down_bytes=7, outcomes={"done": 1, "timed out": 1, "gone": 1}),
+        ]
+    ) == Sessions(
+        open=3,
+        total=9,
+        failed=2,
+        outcomes={"done": 3, "refused": 1, "timed out": 1, "gone": 1},
+        strangers={"silent": 1},
+        up_bytes=10,
+        down_bytes=7,
+    )
+
+
+def test_the_ends_of_sessions_that_relayed_are_no_failures() -> None:
+    ends = {
+        "done": 1,
+        "reset by the near side": 1,
+        "reset by the far side": 1,
+        "idle too long": 1,
+        "wrongly sealed": 1,
+        "closed by us": 1,
+    }
+    assert add_up([tally(outcomes=ends)]).failed == 0
+    assert add_up([tally(outcomes={"not allowed": 2, "no such name": 1})]).failed == 3
+
+
+def test_a_status_travels_as_json() -> None:
+    status = Status(
+        role="gateway",
+        version="1",
+        pid=1,
+        uptime=2.5,
+        sessions=Sessions(open=1),
+        exits=(ExitStatus(name="attic", state="up", rtt_ms=1.5),),
+        paths=(PathStatus(name="wan1", interface="wan1", mode="on", state="up"),),
+        workers=(WorkerStatus(pid=2, open=1),),
+    )
+    facts = json.loads(json.dumps(status.to_json()))
+    assert facts["sessions"]["open"] == 1
+    assert facts["exits"] == [{"name": "attic", "state": "up", "rtt_ms": 1.5, "why": ""}]
+    assert facts["paths"][0]["rtt_ms"] is None

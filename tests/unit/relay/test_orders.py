@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.relay.orders import DoorOrder, ExitOrder, Job, Lines, ListenOrder, line
+
+JOB = Job(
+    listeners=[ListenOrder(fd=7, kind="tproxy", exit="attic"), ListenOrder(fd=8, kind="exit")],
+    exits=[ExitOrder(name="attic", method="aes-128-gcm", secret="00ff", mptcp=True)],
+    door=DoorOrder(method="aes-128-gcm", secrets={"": "ab", "roof": "cd"}, allow=["10.0.0.0/8"], salts_fd=9),
+    own=["192.0.2.1", "fe80::1"],
+    ways={"attic": [["10.1.1.70", 8388, "10.1.1.78", "wan1"]]},
+    connect_timeout=10.0,
+    handshake_timeout=60.0,
+    idle_timeout=7440.0,
+    half_close_timeout=600.0,
+    sessions=100,
+    uid=65534,
+    gid=65534,
+    verbose=1,
+)
+
+
+@pytest.mark.parametrize("job", [JOB, replace(JOB, door=None, listeners=[], exits=[], ways={})])
+def test_a_job_travels_whole(job: Job) -> None:
+    (message,) = Lines().feed(line({"job": job.to_json()}))
+    raw = message["job"]
+    assert isinstance(raw, dict)
+    assert Job.from_json(raw) == job
+
+
+messages = st.lists(
+    st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.lists(st.text()))), max_size=5
+)
+
+
+@given(messages, st.integers(1, 20))
+def test_lines_come_out_however_they_are_cut(sent: list[dict[str, object]], size: int) -> None:
+    stream = b"".join(line(message) for message in sent)
+    lines = Lines()
+    got = [message for at in range(0, len(stream), size) for message in lines.feed(stream[at : at + size])]
+    assert got == sent
+
+
+def test_a_message_is_one_line() -> None:
+    assert line({"text": "a\nb"}).count(b"\n") == 1
+    assert json.loads(line({"text": "a\nb"})) == {"text": "a\nb"}

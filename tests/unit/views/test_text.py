@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status
+from plait.views.text import duration, rate, render
+
+
+@pytest.mark.parametrize(
+    ("bps", "text"),
+    [
+        (0, "0 bit/s"),
+        (1, "1 bit/s"),
+        (999, "999 bit/s"),
+        (999.6, "1 kbit/s"),
+        (1500, "1.5 kbit/s"),
+        (19_600_000, "19.6 Mbit/s"),
+        (999_700, "1 Mbit/s"),
+        (7_500_000_000, "7.5 Gbit/s"),
+        (2e15, "2e+03 Tbit/s"),
+    ],
+)
+def test_rate(bps: float, text: str) -> None:
+    assert rate(bps) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3661, "1 h 1 min"),
+        (90_000, "1 d 1 h"),
+        (86_400, "1 d"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def status(**words: object) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "role": "gateway", "version": "0.1", "pid": 1, "uptime": 61.0, "sessions": Sessions(open=2, total=9),
+        **words,
+    }  # fmt: skip
+    return Status(**facts).to_json()  # type: ignore[arg-type]
+
+
+def test_a_gateway() -> None:
+    page = render(
+        status(
+            exits=(ExitStatus(name="attic", state="up", rtt_ms=12.34),),
+            paths=(
+                PathStatus(
+                    name="wan1", interface="wan1", mode="master", state="up", rtt_ms=3.0, loss=0.0123,
+                    rx_bps=19_600_000, tx_bps=400_000, subflows=2,
+                ),
+                PathStatus(name="wan2", interface="wan2", mode="backup", state="down", why="no carrier"),
+            ),
+            intercepting=True,
+        )
+    )  # fmt: skip
+    lines = page.splitlines()
+    assert lines[0] == "plait 0.1 · gateway · up 1 min 1 s · sessions 2 open, 9 in all, 0 failed"
+    assert lines[3].split() == ["attic", "up", "12.3", "ms"]
+    assert lines[6].split() == [
+        "wan1", "master", "up", "3.0", "ms", "1.2", "%", "19.6", "Mbit/s", "400", "kbit/s", "2",
+    ]  # fmt: skip
+    assert lines[7].endswith("no carrier")
+    assert lines[7].split()[:5] == ["wan2", "backup", "down", "-", "-"]
+    assert page.endswith("\n")
+    assert "not taken" not in page
+
+
+def test_a_gateway_that_takes_nothing_says_so() -> None:
+    assert "not taken" in render(status(exits=(ExitStatus(name="attic", state="down", rtt_ms=None),)))
+
+
+def test_an_exit_tells_of_strangers() -> None:
+    page = render(status(role="exit", sessions=Sessions(strangers={"unsealed": 3, "silent": 1})))
+    assert page.splitlines()[-1] == "strangers: 1 silent, 3 unsealed"
+    assert "EXIT" not in page

@@ -20,6 +20,7 @@ from plait.config.model import (
     WhenExitLost,
 )
 from plait.paths.intercept import RESERVED, ports, ruleset
+from plait.paths.model import Detour
 
 GOLDEN = File(__file__).parents[2] / "golden" / "nft"
 
@@ -63,6 +64,7 @@ CASES = {
     "plain-tproxy": (PLAIN, True),
     "plain-redirect": (other(PLAIN, intercept=Intercept.REDIRECT), True),
     "full-tproxy": (FULL, True),
+    "steered-tproxy": (replace(PLAIN, rules=FULL.rules[2:3]), True),
     "full-redirect": (other(FULL, intercept=Intercept.REDIRECT), True),
     "lost-direct-tproxy": (FULL, False),
     "lost-block-tproxy": (other(FULL, when_exit_lost=WhenExitLost.BLOCK), False),
@@ -72,12 +74,22 @@ CASES = {
     ),
 }
 
+DETOURS = tuple(
+    Detour(interface=interface, address=ip_address(address), port=8388, instead=ip_address(instead))
+    for interface, address, instead in (
+        ("wan1", "10.2.2.70", "10.1.1.70"),
+        ("wan2", "10.1.1.70", "10.2.2.70"),
+        ("wan2", "2001:db8::1", "2001:db8:2::1"),
+    )
+)
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str) -> None:
     """PLAIT_GOLDEN=write writes them anew; the review is then the diff."""
     config, taking = CASES[name]
-    text = ruleset(config, ADDRESSES, taking=taking).text
+    steering = DETOURS if name.startswith("steered") else ()
+    text = ruleset(config, ADDRESSES, taking=taking, detours=steering).text
     golden = GOLDEN / f"{name}.nft"
     if os.environ.get("PLAIT_GOLDEN") == "write":
         golden.write_text(text)

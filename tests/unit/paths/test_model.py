@@ -20,7 +20,7 @@ def test_links_are_found_by_name_and_named_by_index() -> None:
 
 def test_all_values_are_frozen_and_slotted() -> None:
     values = [value for value in vars(model).values() if dataclasses.is_dataclass(value)]
-    assert len(values) == 11
+    assert len(values) == 12
     for value in values:
         assert isinstance(value, type)
         assert value.__dataclass_params__.frozen, value  # type: ignore[attr-defined]

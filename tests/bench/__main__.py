@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import bridges, connections, footprint, report, throughput
+from tests.bench.peers import Peer
+from tests.bench.programs import need
 from tests.bench.series import Results
 
 from plait.lab import sandbox
@@ -64,6 +67,10 @@ def _measure(results: Results, options: argparse.Namespace) -> None:
     rounds: int = 1 if options.quick else options.rounds
     short: bool = options.quick
     wanted: list[str] = options.only or list(MEASURES)
+    chosen = throughput.PEERS
+    if options.peer:
+        chosen = tuple(peer for peer in chosen if any(word in peer.name for word in options.peer))
+    need(_programs(wanted, chosen))
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/run") as name:
         directory = Path(name)
         if "startup" in wanted:
@@ -71,9 +78,6 @@ def _measure(results: Results, options: argparse.Namespace) -> None:
         if "idle" in wanted:
             footprint.idle(results, say, directory / "idle")
         if "bulk" in wanted:
-            chosen = throughput.PEERS
-            if options.peer:
-                chosen = tuple(p for p in chosen if any(word in p.name for word in options.peer))
             throughput.run(
                 *(results, say, directory / "bulk"),
                 rounds=rounds,
@@ -89,6 +93,20 @@ def _measure(results: Results, options: argparse.Namespace) -> None:
                 rounds=min(rounds, _BRIDGE_ROUNDS),
                 seconds=4 if short else _BRIDGES,
             )
+
+
+def _programs(wanted: list[str], chosen: Sequence[Peer]) -> list[str]:
+    """All that these measures call, so that nothing is found missing after ten minutes."""
+    names = ["ip", "nft", "tc"]
+    peers: list[Peer] = []
+    if "bulk" in wanted:
+        peers += chosen
+    if "connections" in wanted:
+        names += connections.PROGRAMS
+        peers += connections.PEERS
+    if "bulk" in wanted or "bridges" in wanted:
+        names.append("iperf3")
+    return names + [name for peer in peers for name in peer.programs]
 
 
 def say(text: str) -> None:

@@ -26,12 +26,14 @@ PEERS = tuple(
         "plait none, one path",
     )
 )
+PROGRAMS = ("nginx", "wrk", "ab")
 _AT_ONCE = 50
 _MOST = 1_000_000
 """More than anything reaches in a few seconds."""
 _NGINX = """
 daemon off;
 master_process off;   # else it would want to become another user, which a sandbox may not have
+user root;            # the only one there is without real root
 pid {directory}/nginx.pid;
 error_log {directory}/nginx-error.log;
 events {{ worker_connections 4096; }}
@@ -48,8 +50,6 @@ http {{
 
 def run(results: Results, say: Say, directory: Path, *, rounds: int, seconds: int) -> None:
     """All peers in turn, ``rounds`` times, with wrk and with ab."""
-    for name in ("nginx", "wrk", "ab"):
-        program(name)
     tools: dict[str, Callable[[Node, str, int], float]] = {"wrk": _wrk, "ab": _ab}
     with standing(PEERS, directory, say) as (lab, lanes):
         _serve(lab["server"])

@@ -56,7 +56,7 @@ def _ratio(measure: str, peer: str, *others: str) -> Callable[[Results], list[fl
 
     def figures(results: Results) -> list[float]:
         rows = [_values(results, measure, name) for name in (peer, *others)]
-        return [own / max(rest) for own, *rest in zip(*rows, strict=False)]
+        return [own / max(rest) for own, *rest in zip(*rows, strict=False) if max(rest) > 0]
 
     return figures
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from tests.bench.peers import Peer
 from tests.bench.topology import Lane, build
 
-from plait.lab.errors import program
 from plait.lab.topology import Lab
 
 Say = Callable[[str], None]
@@ -18,9 +17,6 @@ Say = Callable[[str], None]
 @contextmanager
 def standing(chosen: Sequence[Peer], directory: Path, say: Say) -> Iterator[tuple[Lab, list[Lane]]]:
     """The lab and its lanes, in the order of ``chosen``, everything serving; gone afterwards."""
-    for peer in chosen:
-        for name in peer.programs:
-            program(name)
     say(f"starting {', '.join(peer.name for peer in chosen)}")
     lab, lanes = build([peer.paths for peer in chosen], directory)
     with lab:

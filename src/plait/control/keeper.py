@@ -68,7 +68,10 @@ class Keeper:
         self._detours: tuple[Detour, ...] = ()
         self._carriers: tuple[bool, ...] = ()
         self._asking: asyncio.TimerHandle | None = None
-        self._monitors = (open_monitor(), nft.open_monitor())
+        self._monitors = [open_monitor()]
+        if config.gateway is not None:
+            # Hearing of rulesets takes a privilege that an exit alone can do without.
+            self._monitors.append(nft.open_monitor())
         self._wake = asyncio.Event()
         self._said: set[str] = set()
         self._looks: list[float] = []

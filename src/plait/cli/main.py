@@ -56,14 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left (`plait status | head`): not worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        sys.stderr.write(f"plait: {error}\n")
-        return 1
     except Exception as error:
         if os.environ.get("PLAIT_TRACE"):
             raise
-        sys.stderr.write(f"plait: internal fault: {type(error).__name__}: {error}\n")
-        sys.stderr.write("plait: hint: please report it with what PLAIT_TRACE=1 in the environment shows\n")
+        kind = "" if isinstance(error, OSError) else f"internal fault: {type(error).__name__}: "
+        sys.stderr.write(f"plait: {kind}{error}\n")
+        sys.stderr.write("plait: hint: PLAIT_TRACE=1 in the environment shows where; please report it\n")
         return 1
 
 

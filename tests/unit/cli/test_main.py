@@ -14,6 +14,9 @@ from plait.cli.main import VERBS, main
 from plait.errors import ConfigError, Fault, KernelError, MissingCapability, PlaitError, UsageError
 
 
+TRACE_HINT = "plait: hint: PLAIT_TRACE=1 in the environment shows where; please report it"
+
+
 def run(*words: str) -> int:
     """The exit status, whether it is returned or raised by argparse."""
     try:
@@ -44,7 +47,7 @@ def verb_that(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             2,
             ["plait: a.toml: exit.port: is 0", "plait: a.toml: is empty"],
         ),
-        (PermissionError(13, "denied", "/run/x"), 1, ["plait: [Errno 13] denied: '/run/x'"]),
+        (PermissionError(13, "denied", "/run/x"), 1, ["plait: [Errno 13] denied: '/run/x'", TRACE_HINT]),
     ],
 )
 def test_errors_become_lines_and_statuses(

@@ -13,7 +13,6 @@ from plait.cli import main as module
 from plait.cli.main import VERBS, main
 from plait.errors import ConfigError, Fault, KernelError, MissingCapability, PlaitError, UsageError
 
-
 TRACE_HINT = "plait: hint: PLAIT_TRACE=1 in the environment shows where; please report it"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Generic
 
-from plait.relay.loop import ENDED, OUT, Loop, Timer
+from plait.relay.loop import ENDED, FAILED, OUT, Loop, Timer
 from plait.relay.race import Candidate, Race
 
 
@@ -51,8 +51,9 @@ class Dial(Generic[Candidate]):
     """One dial under way.
 
     ``connect(candidate)`` returns a socket on which a non-blocking connect has begun, or raises
-    OSError. Exactly one of ``done(sock, candidate)`` and ``failed(failure)`` is called, unless `cancel`
-    comes first. The socket given to ``done`` is registered with the loop: rebind it.
+    OSError. Exactly one of ``done(sock, candidate, mask)`` and ``failed(failure)`` is called, unless
+    `cancel` comes first. The socket given to ``done`` is registered with the loop: rebind it; ``mask``
+    is the event that told of the connection, and may tell of data, too.
     """
 
     __slots__ = (
@@ -63,7 +64,7 @@ class Dial(Generic[Candidate]):
         self,
         loop: Loop,
         connect: Callable[[Candidate], socket.socket],
-        done: Callable[[socket.socket, Candidate], None],
+        done: Callable[[socket.socket, Candidate, int], None],
         failed: Callable[[Failure], None],
         limit: float,
     ) -> None:
@@ -126,7 +127,8 @@ class Dial(Generic[Candidate]):
         if not mask & (OUT | ENDED):
             return
         sock, candidate = self._running[fd]
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # Only a failure needs a question; writable and no error is connected.
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if mask & FAILED else 0
         if not error and not mask & OUT:
             return
         del self._running[fd]
@@ -138,7 +140,7 @@ class Dial(Generic[Candidate]):
             self._step()
             return
         self.cancel()
-        self._done(sock, candidate)
+        self._done(sock, candidate, mask)
 
     def _timed_out(self) -> None:
         if not self._over:

@@ -16,7 +16,7 @@ from plait.kernel.sockets import begin_connect
 from plait.relay.admission import Admission
 from plait.relay.dialer import Dial, Failure
 from plait.relay.legs import Leg, OpenLeg, SealLeg
-from plait.relay.loop import ENDED, IN
+from plait.relay.loop import ENDED, IN, OUT
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import RESOLUTION_DELAY, interleave
 from plait.relay.resolver import Resolver
@@ -87,12 +87,12 @@ class Doorkeeper:
                 return
             visitor.close("silent")
 
-    def welcome(self, sock: socket.socket, peer: str, request: Request) -> None:
+    def welcome(self, sock: socket.socket, peer: str, request: Request, mask: int) -> None:
         """A peer has proved itself and said where it wants to go."""
         if request.target.host == PROBE_HOST:
             _Echo(self, sock, request)
         else:
-            _Opening(self, sock, peer, request)
+            _Opening(self, sock, peer, request, mask)
 
     def sealer(self, user: str | None) -> Sealer:
         """A sealer for the answer to ``user``, with a fresh salt."""
@@ -159,7 +159,10 @@ class _Visitor:
                 self._unproved("replayed")
                 continue
             self._door.known(self)
-            self._door.welcome(self.sock, self.peer, request)
+            # What this event told beside the request is to be looked at once the target is dialled: an
+            # end, or more bytes than the buffer took.
+            left = OUT | mask & ENDED | (IN if n == len(view) else 0)
+            self._door.welcome(self.sock, self.peer, request, left)
             return
 
     def _unproved(self, kind: str) -> None:
@@ -170,12 +173,13 @@ class _Visitor:
 class _Opening:
     """A request whose target is being dialled."""
 
-    def __init__(self, door: Doorkeeper, sock: socket.socket, peer: str, request: Request) -> None:
+    def __init__(self, door: Doorkeeper, sock: socket.socket, peer: str, request: Request, mask: int) -> None:
         self._door = door
         self._sock = sock
         self._peer = peer
         self._request = request
-        door.pump.loop.rebind(sock.fileno(), _ignore)
+        self._mask = mask
+        door.pump.loop.rebind(sock.fileno(), self._note)
         self._target = request.target
         self._refused = False
         self._v4: list[str] = []
@@ -190,6 +194,10 @@ class _Opening:
             door.resolver.resolve(host, socket.AF_INET, self._answer_v4)
         else:
             self._dial.offer(self._admitted([str(host)]))
+
+    def _note(self, mask: int) -> None:
+        """Something comes in while the target is being dialled: it waits in the kernel until then."""
+        self._mask |= mask
 
     def _admitted(self, addresses: list[str]) -> list[str]:
         """Those that may be dialled: judged here, after resolution, so that no name gets around it."""
@@ -221,9 +229,10 @@ class _Opening:
         tally = self._door.tally
         tally.opening -= 1
         tally.ended(failure.value)
+        self._door.pump.loop.forget(self._sock.fileno())
         reset(self._sock)
 
-    def _connected(self, target_sock: socket.socket, address: str) -> None:
+    def _connected(self, target_sock: socket.socket, address: str, mask: int) -> None:
         door, request = self._door, self._request
         door.tally.opening -= 1
         session = Session(door.pump, self._sock, target_sock, str(self._target))
@@ -238,11 +247,7 @@ class _Opening:
         if request.first_payload:
             up.count = len(request.first_payload)
             up.pending = memoryview(request.first_payload)
-        session.start(up, down)
-
-
-def _ignore(mask: int) -> None:
-    """Edges of a socket that is looked at anew once its target has been dialled."""
+        session.start(up, down, self._mask, mask)
 
 
 class _Echo:

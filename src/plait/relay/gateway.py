@@ -49,7 +49,7 @@ class Upstream:
 def dial(
     pump: Pump,
     upstream: Upstream,
-    done: Callable[[socket.socket, Way], None],
+    done: Callable[[socket.socket, Way, int], None],
     failed: Callable[[Failure], None],
     limit: float,
 ) -> Dial[Way] | None:
@@ -152,7 +152,7 @@ class _Opening:
         self._tally.exit_failed(self._upstream.name, failure.value)
         reset(self._client)
 
-    def _connected(self, exit_sock: socket.socket, way: Way) -> None:
+    def _connected(self, exit_sock: socket.socket, way: Way, mask: int) -> None:
         tally, client, pump = self._tally, self._client, self._pump
         tally.opening -= 1
         buffer = pump.buffers.views[0]
@@ -182,4 +182,4 @@ class _Opening:
             down = OpenLeg(session, exit_sock, client, Opener(key))
         up.count = n
         up.pending = memoryview(first)
-        session.start(up, down)
+        session.start(up, down, 0, mask)

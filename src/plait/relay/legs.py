@@ -61,7 +61,7 @@ class Leg:
         self.buffers = session.pump.buffers
         self.pending: memoryview | None = None
         """What the sink would not take yet; nothing is read meanwhile."""
-        self.more = True
+        self.more = False
         """The source may hold something that no further edge will announce."""
         self.ended = False
         """The source has an end or an error waiting behind its data: read up to it."""
@@ -130,12 +130,14 @@ class Leg:
         """The source has sent its last byte: tell the sink so."""
         self.finished = True
         self.more = False
+        if self.session.both_finished():
+            # Closing sends the end of stream as well.
+            return
         try:
             self.sink.shutdown(socket.SHUT_WR)
         except OSError:
             # The sink is gone already; its own event tells how.
             pass
-        self.session.leg_finished()
 
     def writable(self) -> None:
         """The sink takes more: send what waits, then go on."""

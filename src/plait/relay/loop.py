@@ -57,6 +57,7 @@ class Loop:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._timers: list[Timer] = []
+        self._gone: set[int] = set()
         self._later: deque[Callable[[], None]] = deque()
         self._running = True
         self.now = time.monotonic()
@@ -72,8 +73,13 @@ class Loop:
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
-        """Drop the handler of a descriptor that is about to be closed (which leaves epoll by itself)."""
+        """Drop the handler of a descriptor that is about to be closed (which leaves epoll by itself).
+
+        Its number may be given to another socket within the same batch of events; what the batch still
+        holds for that number was meant for this one, and is passed over.
+        """
         self._handlers.pop(fd, None)
+        self._gone.add(fd)
 
     def unregister(self, fd: int) -> None:
         """Stop listening to a descriptor that stays open."""
@@ -98,6 +104,7 @@ class Loop:
         """Serve until `stop`."""
         poll = self._epoll.poll
         handlers = self._handlers
+        gone = self._gone
         later = self._later
         while self._running:
             try:
@@ -105,10 +112,11 @@ class Loop:
             except InterruptedError:
                 continue
             self.now = time.monotonic()
+            if gone:
+                gone.clear()
             for fd, mask in events:
-                # A handler of the same batch may have closed this one.
                 handler = handlers.get(fd)
-                if handler is not None:
+                if handler is not None and fd not in gone:
                     handler(mask)
             if later:
                 for _ in range(len(later)):

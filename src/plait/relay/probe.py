@@ -63,7 +63,7 @@ class Probe:
     def _failed(self, failure: Failure) -> None:
         self._finish("down", failure.value)
 
-    def _connected(self, sock: socket.socket, way: Way) -> None:
+    def _connected(self, sock: socket.socket, way: Way, mask: int) -> None:
         loop = self._pump.loop
         self._sock = sock
         self._interface = way.interface

@@ -73,27 +73,31 @@ class Session:
         self.up: Leg
         self.down: Leg
 
-    def start(self, up: Leg, down: Leg) -> None:
-        """Begin to relay. ``far`` is registered with the loop already, ``near`` may be."""
+    def start(self, up: Leg, down: Leg, near_mask: int, far_mask: int) -> None:
+        """Begin to relay. ``far`` is registered with the loop already.
+
+        The masks are what events have told of either end so far, for those edges are spent; an end
+        that is only registered here (``near_mask`` 0) will tell by itself.
+        """
         self.up = up
         self.down = down
         loop = self.pump.loop
         self.pump.sessions.add(self)
         loop.rebind(self.far_fd, self.far_event)
-        self.pump.watch(self.near_fd, self.near_event)
+        if near_mask:
+            loop.rebind(self.near_fd, self.near_event)
+        else:
+            loop.register(self.near_fd, self.near_event)
         congestion = self.pump.congestion
         if congestion is not None:
             congestion.suit(self.near)
             congestion.suit(self.far)
-        # Edges seen before this moment are spent, that of an end behind the data too: read both sides up
-        # to EAGAIN once.
-        up.ended = down.ended = True
         if up.pending is not None:
             up.writable()
-        elif not self.over:
-            up.run()
-        if not self.over and down.pending is None:
-            down.run()
+        if not self.over:
+            self.near_event(near_mask)
+        if not self.over:
+            self.far_event(far_mask)
 
     def near_event(self, mask: int) -> None:
         """Something happened on the near socket."""
@@ -117,12 +121,15 @@ class Session:
             # It had said "done" before, so no read will tell us; nor may there be anything to send.
             self.source_broke(out)
 
-    def leg_finished(self) -> None:
-        """A leg has passed on its end of stream; with both done the session is over."""
-        if self.up.finished and self.down.finished and not self.over:
+    def both_finished(self) -> bool:
+        """Whether the leg that has just finished was the last; then the session is over."""
+        if not (self.up.finished and self.down.finished):
+            return False
+        if not self.over:
             self._end(Outcome.DONE)
             self.near.close()
             self.far.close()
+        return True
 
     def source_broke(self, leg: Leg) -> None:
         """The socket that ``leg`` reads from is gone: reset the other one."""
@@ -204,14 +211,6 @@ class Pump:
         self.sessions: set[Session] = set()
         self.congestion: Congestion | None = None
         self._ended = ended
-
-    def watch(self, fd: int, handler: Callable[[int], None]) -> None:
-        """Register a descriptor, or take over one that is registered."""
-        loop = self.loop
-        try:
-            loop.register(fd, handler)
-        except FileExistsError:
-            loop.rebind(fd, handler)
 
     def ended(self, session: Session, outcome: Outcome) -> None:
         """A session is over."""

@@ -9,7 +9,7 @@ from tests.unit.relay.turning import turn
 
 from plait.kernel.sockets import begin_connect
 from plait.relay.dialer import Dial, Failure, failure_of
-from plait.relay.loop import Loop
+from plait.relay.loop import OUT, Loop
 
 
 class Result:
@@ -19,7 +19,8 @@ class Result:
         self.won: list[str] = []
         self.lost: list[Failure] = []
 
-    def done(self, sock: socket.socket, candidate: str) -> None:
+    def done(self, sock: socket.socket, candidate: str, mask: int) -> None:
+        assert mask & OUT
         self.won.append(candidate)
         sock.close()
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.unit.relay.turning import turn
@@ -79,3 +80,38 @@ def test_rebind_changes_the_handler_only(loop: Loop) -> None:
     loop.unregister(reader)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_number_that_is_used_again_hears_nothing_of_its_former_owner() -> None:
+    """Both are readable in one batch; whoever comes first closes the other, and a new socket gets its
+    number. The event that was meant for the dead one must not reach the newborn."""
+    loop = Loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+    heard: list[int] = []
+    newborn: list[socket.socket] = []
+
+    def first_come(mine: int) -> Callable[[int], None]:
+        def handler(mask: int) -> None:
+            if newborn:
+                return
+            other = pairs[1 - mine][0]
+            number = other.fileno()
+            loop.forget(number)
+            other.close()
+            newborn.extend(socket.socketpair())
+            assert newborn[0].fileno() == number
+            loop.register(number, heard.append, IN)
+
+        return handler
+
+    for mine, (ours, theirs) in enumerate(pairs):
+        loop.register(ours.fileno(), first_come(mine), IN)
+        theirs.send(b"x")
+    turn(loop, lambda: newborn)
+    turn(loop, lambda: True)
+    assert heard == []
+    newborn[1].send(b"x")
+    turn(loop, lambda: heard)
+    for sock in (*newborn, *(sock for pair in pairs for sock in pair)):
+        sock.close()
+    loop.close()

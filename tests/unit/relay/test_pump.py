@@ -12,7 +12,7 @@ import pytest
 from tests.unit.relay.turning import reset, tcp_pair, turn, until_end
 
 from plait.relay.legs import Leg, OpenLeg, SealLeg
-from plait.relay.loop import Loop
+from plait.relay.loop import OUT, Loop
 from plait.relay.pump import Outcome, Pump, Session, unsent
 from plait.wire.cipher import Key
 from plait.wire.shadowsocks import Opener, Sealer
@@ -29,6 +29,7 @@ class Rig:
         self.pump = Pump(self.loop, lambda session, outcome: self.outcomes.append(outcome))
         self.near, self.client = tcp_pair()
         self.far, self.server = tcp_pair()
+        self.masks = {"near": 0, "far": 0}
 
     def plain(self, first: bytes = b"") -> Session:
         """A session without seals; ``first`` came with the address."""
@@ -36,7 +37,7 @@ class Rig:
         up, down = Leg(session, self.near, self.far), Leg(session, self.far, self.near)
         if first:
             up.pending = memoryview(first)
-        session.start(up, down)
+        session.start(up, down, self.masks["near"], self.masks["far"])
         return session
 
     def sealed(self) -> tuple[Sealer, Opener]:
@@ -44,14 +45,23 @@ class Rig:
         session = self._session()
         up = OpenLeg(session, self.near, self.far, Opener(KEY))
         down = SealLeg(session, self.far, self.near, Sealer(KEY, os.urandom(KEY.salt_size)))
-        session.start(up, down)
+        session.start(up, down, self.masks["near"], self.masks["far"])
         return Sealer(KEY, os.urandom(KEY.salt_size)), Opener(KEY)
 
     def _session(self) -> Session:
         # As after a dial: the far socket is with the loop already, and its edges are spent.
-        self.loop.register(self.far.fileno(), lambda mask: None)
-        self.loop._epoll.poll(0)
+        self.know("far")
         return Session(self.pump, self.near, self.far, "192.0.2.1:80")
+
+    def know(self, which: str) -> None:
+        """Register ``near`` or ``far`` and note what events tell of it, as those do who dial."""
+        sock = self.near if which == "near" else self.far
+
+        def note(mask: int) -> None:
+            self.masks[which] |= mask
+
+        self.loop.register(sock.fileno(), note)
+        turn(self.loop, lambda: self.masks[which])
 
     def turn_until(self, sock: socket.socket, size: int) -> bytes:
         """Run until a peer has got so much."""
@@ -115,7 +125,7 @@ def test_an_end_that_came_before_the_start_is_seen(rig: Rig, size: int, near_kno
     rig.client.sendall(b"question"[:size])
     rig.client.shutdown(socket.SHUT_WR)
     if near_known:
-        rig.loop.register(rig.near.fileno(), lambda mask: None)
+        rig.know("near")
     turn(rig.loop, lambda: _ended(rig.near))
     rig.plain()
     assert rig.turn_until(rig.server, size + 1) == b"question"[:size]
@@ -299,7 +309,7 @@ def test_one_that_floods_leaves_the_others_their_turn(rig: Rig) -> None:
     far, server = tcp_pair()
     rig.loop.register(far.fileno(), lambda mask: None)
     other = Session(rig.pump, near, far, "192.0.2.2:80")
-    other.start(Leg(other, near, far), Leg(other, far, near))
+    other.start(Leg(other, near, far), Leg(other, far, near), 0, OUT)
     rig.server.setblocking(False)
     client.sendall(b"x")
     taken: list[int] = []

@@ -14,7 +14,9 @@ from enum import Enum
 from typing import Generic
 
 from plait.relay.loop import ENDED, FAILED, OUT, Loop, Timer
-from plait.relay.race import Candidate, Race
+from plait.relay.race import ATTEMPT_DELAY, Candidate, Race
+
+_TINY = 1e-6
 
 
 class Failure(Enum):
@@ -77,7 +79,7 @@ class Dial(Generic[Candidate]):
         self._last = Failure.NO_ADDRESS
         self._timer: Timer | None = None
         self._over = False
-        self._limit = loop.after(limit, self._timed_out)
+        self._limit = loop.timeout(limit, self._timed_out)
 
     def offer(self, candidates: Iterable[Candidate], *, last: bool = True, hold: float = 0.0) -> None:
         """All candidates known by now, best first; with ``last``, there will be no others.
@@ -121,7 +123,14 @@ class Dial(Generic[Candidate]):
             self._timer = None
         deadline = race.deadline()
         if deadline is not None:
-            self._timer = self._loop.after(max(0.0, deadline - self._loop.now), self._step)
+            delay = max(0.0, deadline - self._loop.now)
+            # As a rule a candidate was started just now, and the delay is the same for every dial.
+            usual = abs(delay - ATTEMPT_DELAY) < _TINY
+            self._timer = (
+                self._loop.timeout(ATTEMPT_DELAY, self._step)
+                if usual
+                else self._loop.after(delay, self._step)
+            )
 
     def _event(self, fd: int, mask: int) -> None:
         if not mask & (OUT | ENDED):

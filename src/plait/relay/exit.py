@@ -33,6 +33,9 @@ _STRANGERS = 4096
 
 _PROBE_LIMIT = 256
 
+_PEERS = 4096
+"""Most peers whose place in ``trust`` is remembered."""
+
 
 class Doorkeeper:
     """Accepts gateways, and holds those that have not proved themselves."""
@@ -58,6 +61,7 @@ class Doorkeeper:
         self._keys = keys
         self._key_of = dict(keys)
         self._trust = tuple(trust)
+        self._trusted: dict[str, bool] = {}
         self._handshake = handshake
         self.limit = limit
         self._waiting: OrderedDict[_Visitor, float] = OrderedDict()
@@ -104,10 +108,15 @@ class Doorkeeper:
         return Sealer(key, salt)
 
     def _trusts(self, peer: str) -> bool:
-        address: IPv4Address | IPv6Address = ip_address(peer.partition("%")[0])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._trust)
+        known = self._trusted.get(peer)
+        if known is None:
+            if len(self._trusted) >= _PEERS:
+                self._trusted.clear()
+            address: IPv4Address | IPv6Address = ip_address(peer.partition("%")[0])
+            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+                address = address.ipv4_mapped
+            known = self._trusted[peer] = any(address in network for network in self._trust)
+        return known
 
 
 class _Visitor:

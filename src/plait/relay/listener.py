@@ -32,6 +32,7 @@ class Listener:
     ) -> None:
         self._loop = loop
         self._sock = sock
+        self._family, self._kind, self._proto = int(sock.family), int(sock.type), sock.proto
         self._accepted = accepted
         self._room = room
         self._open = True
@@ -52,13 +53,15 @@ class Listener:
 
     def _accept(self) -> bool:
         """Take some; whether there may be more that could be taken now."""
-        accept = self._sock.accept
+        # socket.accept() looks up three enums for each connection to say what we know already.
+        accept = self._sock._accept  # type: ignore[attr-defined]
+        family, kind = self._family, self._kind
         for _ in range(_AT_ONCE):
             if not self._room():
                 self._pause("no room for more sessions")
                 return False
             try:
-                sock, peer = accept()
+                fd, peer = accept()
             except BlockingIOError:
                 return False
             except OSError as error:
@@ -67,6 +70,7 @@ class Listener:
                     return False
                 # The client is gone before we got to it (accept(2) passes its errors on).
                 continue
+            sock = socket.socket(family, kind, self._proto, fd)
             sock.setblocking(False)
             self._accepted(sock, peer[0])
         return True

@@ -34,17 +34,20 @@ _BATCH = 256
 
 
 class Timer:
-    """A call that is due at ``when`` (monotonic seconds). `cancel` is free; the heap forgets it later."""
+    """A call that is due at ``when`` (monotonic seconds)."""
 
-    __slots__ = ("call", "when")
+    __slots__ = ("call", "queue", "when")
 
-    def __init__(self, when: float, call: Callable[[], None]) -> None:
+    def __init__(self, when: float, call: Callable[[], None], queue: dict[Timer, None] | None = None) -> None:
         self.when = when
         self.call: Callable[[], None] | None = call
+        self.queue = queue
 
     def cancel(self) -> None:
-        """Let it pass unnoticed."""
+        """Let it not happen. A `Loop.timeout` is forgotten at once, a `Loop.after` when it is due."""
         self.call = None
+        if self.queue is not None:
+            self.queue.pop(self, None)
 
     def __lt__(self, other: Timer) -> bool:
         return self.when < other.when
@@ -57,6 +60,7 @@ class Loop:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._timers: list[Timer] = []
+        self._timeouts: dict[float, dict[Timer, None]] = {}
         self._gone: set[int] = set()
         self._later: deque[Callable[[], None]] = deque()
         self._running = True
@@ -92,6 +96,17 @@ class Loop:
         heapq.heappush(self._timers, timer)
         return timer
 
+    def timeout(self, delay: float, call: Callable[[], None]) -> Timer:
+        """The same for delays that are always of the same few lengths and nearly always cancelled, as
+        every connection's are: those of one length come due in the order in which they were asked for,
+        so that a dict is queue enough, and nothing of a cancelled one stays."""
+        queue = self._timeouts.get(delay)
+        if queue is None:
+            queue = self._timeouts[delay] = {}
+        timer = Timer(self.now + delay, call, queue)
+        queue[timer] = None
+        return timer
+
     def soon(self, call: Callable[[], None]) -> None:
         """Call after the events at hand have had their turn."""
         self._later.append(call)
@@ -121,26 +136,31 @@ class Loop:
             if later:
                 for _ in range(len(later)):
                     later.popleft()()
-            if self._timers:
-                self._fire()
+            self._fire()
 
     def close(self) -> None:
         """Give the epoll descriptor back."""
         self._epoll.close()
 
     def _patience(self) -> float:
+        """Seconds until the next timer; -1 when there is none."""
         if self._later:
             return 0.0
-        while self._timers:
-            first = self._timers[0]
-            if first.call is not None:
-                return max(0.0, first.when - time.monotonic())
-            heapq.heappop(self._timers)
-        return -1.0
+        timers = self._timers
+        while timers and timers[0].call is None:
+            heapq.heappop(timers)
+        first = [timers[0].when] if timers else []
+        first += [next(iter(queue)).when for queue in self._timeouts.values() if queue]
+        return max(0.0, min(first) - time.monotonic()) if first else -1.0
 
     def _fire(self) -> None:
-        timers = self._timers
-        while timers and timers[0].when <= self.now:
+        timers, now = self._timers, self.now
+        while timers and timers[0].when <= now:
             call = heapq.heappop(timers).call
             if call is not None:
                 call()
+        for queue in tuple(self._timeouts.values()):
+            while queue and (timer := next(iter(queue))).when <= now:
+                del queue[timer]
+                assert timer.call is not None
+                timer.call()

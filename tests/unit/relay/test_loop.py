@@ -115,3 +115,21 @@ def test_a_number_that_is_used_again_hears_nothing_of_its_former_owner() -> None
     for sock in (*newborn, *(sock for pair in pairs for sock in pair)):
         sock.close()
     loop.close()
+
+
+def test_timeouts_of_one_length_are_forgotten_when_cancelled(loop: Loop) -> None:
+    said: list[str] = []
+    kept = [loop.timeout(0.01, lambda name=name: said.append(name)) for name in "abc"]  # type: ignore[misc]
+    kept[1].cancel()
+    assert list(loop._timeouts[0.01]) == [kept[0], kept[2]]
+    loop.timeout(0.005, lambda: said.append("first"))
+    turn(loop, lambda: len(said) == 3)
+    assert said == ["first", "a", "c"]
+    assert not any(loop._timeouts.values())
+    kept[0].cancel()
+
+
+def test_a_timeout_may_ask_for_another_of_a_new_length(loop: Loop) -> None:
+    said: list[int] = []
+    loop.timeout(0.001, lambda: loop.timeout(0.002, lambda: said.append(1)))
+    turn(loop, lambda: said)

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 
 from plait.config.model import Config, IPAddress
 from plait.kernel import nft
+from plait.kernel.capabilities import has_net_admin
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
-from plait.paths.changes import Change, DropTable, LoadTable, SetLimits, SetSysctl
+from plait.paths.changes import Change, DeleteEndpoint, DropTable, LoadTable, SetLimits, SetSysctl
 from plait.paths.diff import diff, teardown
-from plait.paths.model import Detour, HostState, Interest, MptcpLimits, Snapshot, Way
+from plait.paths.model import Detour, EndpointFlags, HostState, Interest, MptcpLimits, Snapshot, Way
 from plait.paths.steering import detours
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ class Keeper:
             for key, value in snapshot.sysctls.items()
             if key in state.sysctls and state.sysctls[key] != value
         }
+        before[_IMPLICIT] = " ".join(_implicit(snapshot))
         limits = snapshot.limits
         if limits is not None and state.limits is not None and limits != state.limits:
             before[_LIMITS] = f"{limits.subflows} {limits.add_addr_accepted}"
@@ -194,12 +196,28 @@ class Keeper:
 
 _LIMITS = "mptcp limits"
 """Key under which the MPTCP limits are remembered, beside the sysctls'."""
+_IMPLICIT = "mptcp implicit endpoints"
+"""… and the endpoints that the kernel had made by itself. It makes one when a subflow arrives at another
+address than its connection's first (`mptcp_pm_nl_append_new_local_addr`), and never takes it away."""
+
+
+def _implicit(snapshot: Snapshot) -> list[str]:
+    return [str(each.address) for each in snapshot.endpoints if EndpointFlags.IMPLICIT in each.flags]
 
 
 def restore(host: Host, remembered: Mapping[str, str]) -> None:
-    """Put sysctls and MPTCP limits back to what they were before us."""
+    """Put sysctls and MPTCP limits back to what they were before us, and clear what our sessions left."""
     changes: list[Change] = []
+    if _IMPLICIT in remembered and has_net_admin():
+        known = set(remembered[_IMPLICIT].split())
+        changes += [
+            DeleteEndpoint(each, "")
+            for each in host.observe(Interest()).endpoints
+            if EndpointFlags.IMPLICIT in each.flags and str(each.address) not in known
+        ]
     for key, value in remembered.items():
+        if key == _IMPLICIT:
+            continue
         if key == _LIMITS:
             subflows, accepted = map(int, value.split())
             changes.append(SetLimits(MptcpLimits(subflows=subflows, add_addr_accepted=accepted)))

@@ -87,7 +87,8 @@ class RunDir:
         """Keep values as they were before our first change. Known ones are not overwritten: after a
         crash they are older, and so truer, than what is observed now."""
         kept = self.remembered_host()
-        if merged := {**before, **kept}:
+        merged = {**before, **kept}
+        if merged != kept:
             _write(self.path / "host.json", json.dumps(merged, indent=1))
 
     def remembered_host(self) -> dict[str, str]:

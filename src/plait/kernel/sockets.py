@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 
 from plait.kernel.congestion import Congestion
 
@@ -66,6 +67,26 @@ def original_destination(sock: socket.socket) -> Where | None:
     return None if there == here else there
 
 
+_ABORT = struct.pack("ii", 1, 0)
+_ORDERLY = struct.pack("ii", 0, 0)
+"""`struct linger`, include/linux/socket.h."""
+
+
+def abort_on_close(sock: socket.socket) -> None:
+    """From now on closing means reset (on MPTCP: MP_FASTCLOSE), whoever closes: the kernel, too, when the
+    process is killed. Otherwise half a download would end like a whole one. Accepted sockets inherit it."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+
+
+def close_orderly(sock: socket.socket) -> None:
+    """Close a conversation that has come to its end, or never began: what was sent still arrives."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY)
+    except OSError:
+        pass
+    sock.close()
+
+
 def tune(sock: socket.socket) -> None:
     """No Nagle (we write what we have), and find out about peers that vanished.
 
@@ -116,6 +137,7 @@ def listen(
             else:
                 sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
         tune(sock)
+        abort_on_close(sock)
         _keepalive(sock)
         if congestion is not None:
             congestion.prepare(sock)
@@ -149,6 +171,7 @@ def begin_connect(
     )
     try:
         tune(sock)
+        abort_on_close(sock)
         if congestion is not None:
             congestion.prepare(sock)
         if interface:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from plait.kernel.sockets import begin_connect
+from plait.kernel.sockets import begin_connect, close_orderly
 from plait.relay.admission import Admission
 from plait.relay.dialer import Dial, Failure
 from plait.relay.legs import Leg, OpenLeg, SealLeg
@@ -137,7 +137,7 @@ class _Visitor:
         if not self._failed:
             self._door.tally.stranger(how, self.peer)
         self._door.pump.loop.forget(self.sock.fileno())
-        self.sock.close()
+        close_orderly(self.sock)
 
     def event(self, mask: int) -> None:
         """More of the greeting, or its end."""
@@ -291,4 +291,4 @@ class _Echo:
         """Done, or overdue."""
         if self._sock.fileno() >= 0:
             self._door.pump.loop.forget(self._sock.fileno())
-            self._sock.close()
+            close_orderly(self._sock)

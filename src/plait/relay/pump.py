@@ -18,17 +18,14 @@ from __future__ import annotations
 import array
 import fcntl
 import socket
-import struct
 import termios
 from collections.abc import Callable
 from enum import Enum
 
 from plait.kernel.congestion import Congestion
+from plait.kernel.sockets import abort_on_close, close_orderly
 from plait.relay.legs import Buffers, Leg
 from plait.relay.loop import ENDED, FAILED, IN, OUT, Loop
-
-_RESET = struct.pack("ii", 1, 0)
-"""`struct linger`: on close, drop and reset (on MPTCP: MP_FASTCLOSE)."""
 
 _DRAIN_STEP = 0.02
 _DRAIN_LIMIT = 5.0
@@ -127,8 +124,8 @@ class Session:
             return False
         if not self.over:
             self._end(Outcome.DONE)
-            self.near.close()
-            self.far.close()
+            close_orderly(self.near)
+            close_orderly(self.far)
         return True
 
     def source_broke(self, leg: Leg) -> None:
@@ -235,7 +232,7 @@ class Pump:
 def reset(sock: socket.socket) -> None:
     """Close with RST (MPTCP: fastclose), so that the peer sees what a plain connection would have shown."""
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        abort_on_close(sock)
     except OSError:
         pass
     sock.close()

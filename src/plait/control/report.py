@@ -68,7 +68,7 @@ class Reporter:
             version=__version__,
             pid=os.getpid(),
             uptime=round(time.monotonic() - self._started, 1),
-            sessions=add_up(figures),
+            sessions=add_up([*figures, *self._supervisor.retired]),
             exits=tuple(
                 ExitStatus(
                     name=view.name,

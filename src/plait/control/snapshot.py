@@ -97,27 +97,43 @@ _RELAYED = frozenset(
 _NOT_FAILED = _RELAYED | {"gone"}
 
 
-def add_up(figures: Iterable[Mapping[str, object]]) -> Sessions:
+_SUMS = ("open", "opening", "total", "up_bytes", "down_bytes")
+_COUNTS = ("outcomes", "strangers")
+
+
+def fold(tallies: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    """The tallies of workers that are no more, as one. Their sessions are over, whatever they told last."""
+    sums = dict.fromkeys(_SUMS, 0)
+    counts: dict[str, dict[str, int]] = {kind: {} for kind in _COUNTS}
+    for tally in tallies:
+        _add(tally, sums, counts)
+    return {**sums, **counts, "open": 0, "opening": 0}
+
+
+def add_up(tallies: Iterable[Mapping[str, object]]) -> Sessions:
     """The tallies of several workers as one."""
-    outcomes: dict[str, int] = {}
-    strangers: dict[str, int] = {}
-    sums = dict.fromkeys(("open", "opening", "total", "up_bytes", "down_bytes"), 0)
-    for tally in figures:
-        for name in sums:
-            value = tally[name]
-            assert isinstance(value, int)
-            sums[name] += value
-        for kind, into in (("outcomes", outcomes), ("strangers", strangers)):
-            counts = tally[kind]
-            assert isinstance(counts, dict)
-            for word, count in counts.items():
-                into[word] = into.get(word, 0) + count
+    sums = dict.fromkeys(_SUMS, 0)
+    counts: dict[str, dict[str, int]] = {kind: {} for kind in _COUNTS}
+    for tally in tallies:
+        _add(tally, sums, counts)
     return Sessions(
         open=sums["open"],
         total=sums["total"],
-        failed=sum(count for word, count in outcomes.items() if word not in _NOT_FAILED),
-        outcomes=outcomes,
-        strangers=strangers,
+        failed=sum(count for word, count in counts["outcomes"].items() if word not in _NOT_FAILED),
+        outcomes=counts["outcomes"],
+        strangers=counts["strangers"],
         up_bytes=sums["up_bytes"],
         down_bytes=sums["down_bytes"],
     )
+
+
+def _add(tally: Mapping[str, object], sums: dict[str, int], counts: dict[str, dict[str, int]]) -> None:
+    for name in sums:
+        value = tally[name]
+        assert isinstance(value, int)
+        sums[name] += value
+    for kind, into in counts.items():
+        found = tally[kind]
+        assert isinstance(found, dict)
+        for word, count in found.items():
+            into[word] = into.get(word, 0) + count

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from plait.control.snapshot import fold
 from plait.errors import PlaitError
 from plait.relay.orders import Job, JsonObject, Lines, line
 
@@ -39,6 +40,8 @@ class _Worker:
     first: bool = False
     """Of a generation that is only starting: its failure is that of the start."""
     draining: bool = False
+    tally: JsonObject | None = None
+    """What it told last."""
 
 
 class Supervisor:
@@ -52,6 +55,8 @@ class Supervisor:
         self._generation = 0
         self._asked = 0
         self._stopping = False
+        self.retired: list[JsonObject] = []
+        """What workers that are no more had counted, as far as they told."""
         self.restarts = 0
         """Workers that died and were replaced."""
 
@@ -164,6 +169,7 @@ class Supervisor:
                     self._hear(worker, message)
         status = await worker.process.wait()
         self._workers.discard(worker)
+        self._retire(worker)
         worker.channel.close()
         for question in worker.questions.values():
             question.cancel()
@@ -195,11 +201,18 @@ class Supervisor:
     def _hear(self, worker: _Worker, message: JsonObject) -> None:
         if message.get("ready") and not worker.ready.done():
             worker.ready.set_result(None)
+        if isinstance(tally := message.get("tally"), dict) and "answer" not in message:
+            worker.tally = tally
         number = message.get("answer")
         if isinstance(number, int):
             question = worker.questions.pop(number, None)
             if question is not None and not question.done():
                 question.set_result(message)
+
+    def _retire(self, worker: _Worker) -> None:
+        """Keep its counts, folded into one: workers come and go for months."""
+        if worker.tally is not None:
+            self.retired = [fold([*self.retired, worker.tally])]
 
     def _tell(self, worker: _Worker, message: JsonObject) -> None:
         if not worker.channel.is_closing():

@@ -20,6 +20,7 @@ EVERY = 5.0
 DOUBTFUL = 0.5
 """… after a probe that failed, and while an exit is lost."""
 _FAILURES = 2
+_USELESS = ("down", "silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class ExitView:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing can be expected of it now."""
-        return self.state == "down" and self.failures >= _FAILURES
+        """Whether nothing can be expected of it now: it is not there, or it does not know our key."""
+        return self.state in _USELESS and self.failures >= _FAILURES
 
 
 class Watch:
@@ -84,9 +85,14 @@ class Watch:
         old = self.exits[name]
         state, why = str(result["state"]), str(result["why"])
         rtt = float(result["rtt_ms"]) if state != "down" else None
-        new = ExitView(name, state, rtt, why, old.failures + 1 if state == "down" else 0)
+        new = ExitView(name, state, rtt, why, old.failures + 1 if state in _USELESS else 0)
         self.exits[name] = new
-        if (state != old.state and (state != "down" or new.lost)) or (new.lost and not old.lost):
+        # One failed dial is no news, two are; anything else is said as soon as it is seen.
+        if state == "down":
+            news = new.lost and not (old.lost and old.state == state)
+        else:
+            news = state != old.state
+        if news:
             _say(new)
         if new.lost != old.lost:
             self._changed()

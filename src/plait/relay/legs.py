@@ -20,7 +20,9 @@ _SIZES = (16384, 32768, 65536, 131072, 262144)
 that a slow sink never makes us hold more than a little, and a fast one gets few, large calls."""
 
 _START = 2
-_LARGEST = len(_SIZES) - 1
+_LARGEST_SEALED = 3
+"""A sealed leg's bytes are touched between the calls: more than 128 KiB in and out do not stay in the
+processor's second cache, and were measured slower and less steady."""
 _TURN = 8
 """Reads in one turn; then the other sessions come first."""
 
@@ -48,6 +50,9 @@ class Buffers:
 
 class Leg:
     """One direction of a session, plain: bytes as they are. The sealed kinds convert on the way."""
+
+    largest = len(_SIZES) - 1
+    """Up to which of the sizes it grows."""
 
     __slots__ = (
         "buffers", "count", "ended", "finished", "grade", "more",
@@ -109,7 +114,7 @@ class Leg:
                     self.keep(out[sent:])
                     return
             if full:
-                if self.grade < _LARGEST:
+                if self.grade < self.largest:
                     self.grade += 1
             elif not self.ended:
                 self.more = False
@@ -173,6 +178,8 @@ class Leg:
 class SealLeg(Leg):
     """Plain in, sealed out."""
 
+    largest = _LARGEST_SEALED
+
     __slots__ = ("sealer",)
 
     def __init__(self, session: Session, source: socket.socket, sink: socket.socket, sealer: Sealer) -> None:
@@ -187,6 +194,8 @@ class SealLeg(Leg):
 
 class OpenLeg(Leg):
     """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest`` (under 16.5 kB)."""
+
+    largest = _LARGEST_SEALED
 
     __slots__ = ("opener", "rest")
 

@@ -7,6 +7,7 @@
                        {"drain": true}           accept no more; leave when the last session ends
     worker → control   {"ready": true}           listening, privileges dropped
                        {"answer": id, ...}
+                       {"tally": {...}}          every now and then, and last of all
                        {"fault": "..."}          can't do the job; the worker ends
 
 Keys travel here and nowhere else: not in arguments, not in the environment.

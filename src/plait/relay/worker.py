@@ -37,6 +37,8 @@ log = logging.getLogger("plait.worker")
 
 _SPARE_DESCRIPTORS = 256
 _RECEIVE = 65536
+_TALLY_EVERY = 5.0
+"""Seconds between two tallies that nobody asked for."""
 
 
 class Worker:
@@ -79,10 +81,12 @@ class Worker:
         shortest = min(job.idle_timeout, job.half_close_timeout, job.handshake_timeout)
         self._sweep_every = min(15.0, max(0.05, shortest / 8))
         self.loop.after(self._sweep_every, self._sweep)
+        self.loop.after(_TALLY_EVERY, self._tell_tally)
         # What exists now stays for good: leave it out of every later collection.
         gc.collect()
         gc.freeze()
         self.loop.run()
+        self._say({"tally": self._figures()})
 
     def _receive_job(self, channel: socket.socket) -> Job | None:
         while data := channel.recv(_RECEIVE):
@@ -227,7 +231,7 @@ class Worker:
         if what == "sessions":
             answer["sessions"] = sessions(self.pump, self.loop.now)
         else:
-            answer["tally"] = self._figures()
+            answer["tally"] = self._figures() | {"subflows": subflows(self.pump)}
         self._say(answer)
 
     def _figures(self) -> JsonObject:
@@ -242,7 +246,6 @@ class Worker:
             "strangers": dict(tally.strangers),
             "up_bytes": tally.up_bytes + sum(session.up.count for session in live),
             "down_bytes": tally.down_bytes + sum(session.down.count for session in live),
-            "subflows": subflows(self.pump),
         }
 
     def _say(self, message: JsonObject) -> None:
@@ -269,6 +272,11 @@ class Worker:
         if self._door is not None:
             self._door.sweep()
         self.loop.after(self._sweep_every, self._sweep)
+
+    def _tell_tally(self) -> None:
+        """Should we be killed, control knows what we had counted until now."""
+        self._say({"tally": self._figures()})
+        self.loop.after(_TALLY_EVERY, self._tell_tally)
 
     def _drain(self) -> None:
         """Take what has arrived already, then no more; end with the last session."""

@@ -185,6 +185,9 @@ def test_a_wrong_password_is_said_in_one_clear_line(street: Street, exit: Plait)
     line = plait.until_log("password or method", within=12)
     assert "attic" in line
     assert plait.status()["exits"][0]["state"] == "down"
+    # Nobody serves us there: the config says what becomes of the LAN then.
+    plait.until("the exit to be given up", lambda status: not status["intercepting"], within=15)
+    assert seen_from(street, SERVER[4]) == CLIENT[4]
     exit.until_log("not authenticated")
     plait.stop()
     assert sum("password or method" in line for line in plait.log().splitlines()) == 1
@@ -229,13 +232,17 @@ def test_a_reload_takes_a_new_config_and_keeps_sessions(street: Street, exit: Pl
 
         plait.rewrite(gateway_config())
         reload(plait, "config reloaded")
-        plait.until("the exit to be up", lambda status: status["exits"][0]["state"] == "up")
+        plait.until("the exit to be used", lambda status: status["intercepting"])
         assert seen_from(street, SERVER[4], 7001) == EXIT_OUT[4]
         sock.sendall(b"last")
         assert exactly(sock, 4) == b"last"
         sock.shutdown(socket.SHUT_WR)
         assert until_end(sock) == (b"", "eof")
     plait.until("old workers to leave", lambda status: len(status["workers"]) == 1)
+    sessions = plait.status()["sessions"]
+    assert sessions["total"] == 3, "what former workers had counted is kept"
+    assert sessions["outcomes"]["done"] >= 1
+    assert sessions["up_bytes"] >= len(b"beforeafterstillalivelast")
     assert plait.stop() == 0
     assert plain_log(plait.log()), plait.log()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status, WorkerStatus, add_up
+from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status, WorkerStatus, add_up, fold
 
 
 def tally(**figures: object) -> dict[str, object]:
@@ -59,3 +59,14 @@ def test_a_status_travels_as_json() -> None:
     assert facts["sessions"]["open"] == 1
     assert facts["exits"] == [{"name": "attic", "state": "up", "rtt_ms": 1.5, "why": ""}]
     assert facts["paths"][0]["rtt_ms"] is None
+
+
+def test_workers_that_are_no_more_are_folded_into_one_with_nothing_open() -> None:
+    first = tally(open=3, opening=1, total=5, up_bytes=10, outcomes={"done": 2}, strangers={"left": 1})
+    second = tally(total=4, down_bytes=7, outcomes={"done": 1, "refused": 1})
+    folded = fold([first, second])
+    assert folded == tally(
+        total=9, up_bytes=10, down_bytes=7, outcomes={"done": 3, "refused": 1}, strangers={"left": 1}
+    )
+    assert fold([folded]) == folded
+    assert add_up([folded, tally(open=1, total=1)]).total == 10

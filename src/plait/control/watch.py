@@ -88,10 +88,8 @@ class Watch:
         new = ExitView(name, state, rtt, why, old.failures + 1 if state in _USELESS else 0)
         self.exits[name] = new
         # One failed dial is no news, two are; anything else is said as soon as it is seen.
-        if state == "down":
-            news = new.lost and not (old.lost and old.state == state)
-        else:
-            news = state != old.state
+        known_down = old.state == "down" and old.lost
+        news = new.lost and not known_down if state == "down" else state != old.state
         if news:
             _say(new)
         if new.lost != old.lost:

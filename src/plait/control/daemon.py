@@ -231,10 +231,12 @@ class Daemon:
             self._keeper.reconcile(interception=False)
             await self._supervisor.renew(self._count(config))
             self._watch.replace([peer.name for peer in config.peers])
+            # Exits that were lost may be gone from the config, and those of it not be known yet.
+            self._exits_changed()
             self._keeper.reconcile()
             self._doors.keep(self._wanted, self._count(config))
             log.info("config reloaded")
-        except PlaitError as error:
+        except (PlaitError, OSError) as error:
             for text in str(error).splitlines():
                 log.error("%s", text)
             log.error("the config stays as it was")

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from plait.config.model import Config, IPAddress
+from plait.errors import PlaitError
 from plait.kernel import nft
+from plait.kernel.api import HostApi
 from plait.kernel.capabilities import has_net_admin
-from plait.kernel.linux import Host
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
 from plait.paths.changes import Change, DeleteEndpoint, DropTable, LoadTable, SetLimits, SetSysctl
@@ -50,7 +51,7 @@ class Keeper:
 
     def __init__(
         self,
-        host: Host,
+        host: HostApi,
         config: Config,
         peers: Mapping[str, tuple[IPAddress, ...]],
         *,
@@ -143,7 +144,14 @@ class Keeper:
             if len(self._looks) >= _BUDGET:
                 await asyncio.sleep(_REST)
             self._looks.append(loop.time())
-            self.reconcile()
+            try:
+                self.reconcile()
+            except (OSError, PlaitError) as error:
+                # A link that goes while it is being looked at, or a kernel out of memory: the next look
+                # may see more. To end for it would take the LAN down with us.
+                log.warning("a look at this host failed: %s; looking again", error)
+                await asyncio.sleep(_REST)
+                self._wake.set()
 
     def _event(self, monitor: socket.socket) -> None:
         drain(monitor)
@@ -205,7 +213,7 @@ def _implicit(snapshot: Snapshot) -> list[str]:
     return [str(each.address) for each in snapshot.endpoints if EndpointFlags.IMPLICIT in each.flags]
 
 
-def restore(host: Host, remembered: Mapping[str, str]) -> None:
+def restore(host: HostApi, remembered: Mapping[str, str]) -> None:
     """Put sysctls and MPTCP limits back to what they were before us, and clear what our sessions left."""
     changes: list[Change] = []
     if _IMPLICIT in remembered and has_net_admin():

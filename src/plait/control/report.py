@@ -41,7 +41,11 @@ class Reporter:
         while True:
             await asyncio.sleep(_EVERY)
             then, before = self._last
-            now, counters = time.monotonic(), self._host.counters()
+            try:
+                now, counters = time.monotonic(), self._host.counters()
+            except OSError:
+                # The next second tells.
+                continue
             self._last = (now, counters)
             self._rates = {
                 name: (

@@ -78,10 +78,9 @@ class Watch:
 
     async def _probe(self, name: str) -> None:
         answers = await self._supervisor.ask("probe", one=True, exit=name)
-        if not answers or name not in self.exits:
+        result = answers[0].get("probe") if answers else None
+        if not isinstance(result, dict) or name not in self.exits:
             return
-        result = answers[0].get("probe")
-        assert isinstance(result, dict)
         old = self.exits[name]
         state, why = str(result["state"]), str(result["why"])
         rtt = float(result["rtt_ms"]) if state != "down" else None

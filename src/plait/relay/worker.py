@@ -218,12 +218,15 @@ class Worker:
         answer: JsonObject = {"answer": question["ask"]}
         what = question["what"]
         if what == "probe":
-            name = str(question["exit"])
-            job = self._job
+            job, upstream = self._job, self._upstreams.get(str(question["exit"]))
             assert job is not None
+            if upstream is None:
+                # Asked across a reload: of an exit that our config has not, or no longer.
+                self._say(answer)
+                return
             Probe(
                 self.pump,
-                self._upstreams[name],
+                upstream,
                 lambda result: self._say(answer | {"probe": result}),
                 min(job.connect_timeout, 5.0),
             )

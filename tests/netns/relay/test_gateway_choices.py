@@ -195,6 +195,23 @@ def test_a_wrong_password_is_said_in_one_clear_line(street: Street, exit: Plait)
     assert PASSWORD not in exit.log()
 
 
+def test_a_reload_brings_another_exit_when_the_only_one_was_lost(street: Street, exit: Plait) -> None:
+    plait = street.plait(street.gateway, "gateway", gateway_config(address='["10.1.1.71"]'))
+    plait.until("the wrong exit to be given up", lambda status: not status["intercepting"])
+    assert seen_from(street, SERVER[4]) == CLIENT[4]
+    old = plait.workers()
+    plait.rewrite(gateway_config().replace('"attic"', '"cellar"'))
+    reload(plait, "config reloaded")
+    plait.until("the right exit to be used", lambda status: status["intercepting"])
+    assert seen_from(street, SERVER[4]) == EXIT_OUT[4]
+    status = plait.until("its echo", lambda status: status["exits"][0]["state"] == "up" and status)
+    assert [each["name"] for each in status["exits"]] == ["cellar"]
+    assert status["restarts"] == 0, "nobody may stumble over an exit that is no more"
+    assert not set(old) & set(plait.workers())
+    assert plait.stop() == 0
+    assert plain_log(plait.log()), plait.log()
+
+
 def test_a_reload_takes_a_new_config_and_keeps_sessions(street: Street, exit: Plait) -> None:
     plait = gateway(street)
     with (

@@ -20,9 +20,7 @@ _SIZES = (16384, 32768, 65536, 131072, 262144)
 that a slow sink never makes us hold more than a little, and a fast one gets few, large calls."""
 
 _START = 2
-_LARGEST_SEALED = 3
-"""A sealed leg's bytes are touched between the calls: more than 128 KiB in and out do not stay in the
-processor's second cache, and were measured slower and less steady."""
+_LARGEST = len(_SIZES) - 1
 _TURN = 8
 """Reads in one turn; then the other sessions come first."""
 
@@ -50,9 +48,6 @@ class Buffers:
 
 class Leg:
     """One direction of a session, plain: bytes as they are. The sealed kinds convert on the way."""
-
-    largest = len(_SIZES) - 1
-    """Up to which of the sizes it grows."""
 
     __slots__ = (
         "buffers", "count", "ended", "finished", "grade", "more",
@@ -114,7 +109,7 @@ class Leg:
                     self.keep(out[sent:])
                     return
             if full:
-                if self.grade < self.largest:
+                if self.grade < _LARGEST:
                     self.grade += 1
             elif not self.ended:
                 self.more = False
@@ -178,8 +173,6 @@ class Leg:
 class SealLeg(Leg):
     """Plain in, sealed out."""
 
-    largest = _LARGEST_SEALED
-
     __slots__ = ("sealer",)
 
     def __init__(self, session: Session, source: socket.socket, sink: socket.socket, sealer: Sealer) -> None:
@@ -194,8 +187,6 @@ class SealLeg(Leg):
 
 class OpenLeg(Leg):
     """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest`` (under 16.5 kB)."""
-
-    largest = _LARGEST_SEALED
 
     __slots__ = ("opener", "rest")
 

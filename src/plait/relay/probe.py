@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from plait.relay.dialer import Failure
+from plait.relay.exit import PROBE_HOST
 from plait.relay.gateway import Upstream, Way, dial
 from plait.relay.loop import ENDED, IN
 from plait.relay.pump import Pump, reset
@@ -18,7 +19,7 @@ from plait.wire.address import Target, encode
 from plait.wire.shadowsocks import Dial as Greeting
 from plait.wire.shadowsocks import Forged, Opener
 
-PROBE_TARGET = encode(Target("probe.plait.invalid", 7))
+PROBE_TARGET = encode(Target(PROBE_HOST, 7))
 _COOKIE = 8
 
 Result = dict[str, object]

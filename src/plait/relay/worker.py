@@ -23,7 +23,7 @@ from plait.relay.admission import Admission
 from plait.relay.exit import Doorkeeper
 from plait.relay.gateway import Interceptor, Upstream, Way
 from plait.relay.listener import Listener
-from plait.relay.loop import EDGE, ENDED, IN, Loop
+from plait.relay.loop import ENDED, IN, Loop
 from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, line
 from plait.relay.probe import Probe
 from plait.relay.pump import Outcome, Pump, Session
@@ -352,5 +352,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
-
-__all__ = ["EDGE", "Worker", "main"]

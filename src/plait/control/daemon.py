@@ -234,7 +234,7 @@ class Daemon:
             # Exits that were lost may be gone from the config, and those of it not be known yet.
             self._exits_changed()
             self._keeper.reconcile()
-            self._doors.keep(self._wanted, self._count(config))
+            self._doors.keep(self._wanted)
             log.info("config reloaded")
         except (PlaitError, OSError) as error:
             for text in str(error).splitlines():
@@ -247,7 +247,7 @@ class Daemon:
                 await self._names.refresh()
                 self._keeper.peers = self._names.addresses()
                 self._keeper.reconcile()
-                self._doors.keep(self._wanted, self._count(former))
+                self._doors.keep(self._wanted)
         notify("READY=1")
 
     # What workers are told.
@@ -260,7 +260,7 @@ class Daemon:
         uid, gid = _unprivileged()
         mptcp = config.gateway is not None and config.gateway.tcp is TcpVia.MPTCP
         return Job(
-            listeners=self._doors.orders(self._wanted, index),
+            listeners=self._doors.orders(self._wanted, index, self._count(config)),
             exits=[
                 ExitOrder(
                     name=peer.name,

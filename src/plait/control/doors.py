@@ -2,7 +2,9 @@
 
 One socket a worker on each address (SO_REUSEPORT). Control keeps its copies open, so that a worker
 that is restarted finds its socket with the clients still in the queue, and a reload that leaves an
-address as it is keeps that queue too.
+address as it is keeps that queue too. A socket is closed only with its address: closing it would
+reset those who wait in it or are half-way through their handshake, and its share of them is never
+nobody's. So when there are fewer workers than sockets, some serve several.
 """
 
 from __future__ import annotations
@@ -76,30 +78,23 @@ class Doors:
                         del self._open[door]
                     raise _refused(door, error) from None
 
-    def keep(self, doors: list[Door], workers: int) -> None:
-        """Close what is no longer wanted: doors, and the sockets of workers beyond ``workers``.
-
-        A socket that nobody serves would go on getting its share of the clients.
-        """
-        for door, socks in list(self._open.items()):
-            wanted = workers if door in doors else 0
-            for sock in socks[wanted:]:
+    def keep(self, doors: list[Door]) -> None:
+        """Close the doors that are no longer wanted."""
+        for door in [door for door in self._open if door not in doors]:
+            for sock in self._open.pop(door):
                 sock.close()
-            del socks[wanted:]
-            if not socks:
-                del self._open[door]
 
-    def orders(self, doors: list[Door], index: int) -> list[ListenOrder]:
-        """The sockets of worker ``index``."""
+    def orders(self, doors: list[Door], index: int, workers: int) -> list[ListenOrder]:
+        """The sockets of worker ``index`` of ``workers``: each is somebody's."""
         return [
-            ListenOrder(fd=self._open[door][index].fileno(), kind=door.kind, exit=door.exit)
+            ListenOrder(fd=sock.fileno(), kind=door.kind, exit=door.exit)
             for door in doors
-            if len(self._open.get(door, ())) > index
+            for sock in self._open.get(door, ())[index::workers]
         ]
 
     def close(self) -> None:
         """Close all."""
-        self.keep([], 0)
+        self.keep([])
 
 
 _NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}

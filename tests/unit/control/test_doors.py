@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
@@ -37,30 +38,37 @@ def test_what_a_config_wants() -> None:
     ]
 
 
-def test_one_socket_a_worker_and_none_that_nobody_serves(doors: Doors) -> None:
+def test_every_socket_is_served_by_one_worker_however_many_there_are(doors: Doors) -> None:
     door = Door("redirect", "attic", "127.0.0.1", free_port())
     doors.adjust([door], 3, mptcp=False)
-    descriptors = [doors.orders([door], index)[0].fd for index in range(3)]
+    descriptors = [order.fd for index in range(3) for order in doors.orders([door], index, 3)]
     assert len(set(descriptors)) == 3
-    assert doors.orders([door], 3) == []
-    # Fewer workers: their sockets would go on getting clients.
-    doors.keep([door], 1)
-    assert [order.fd for order in doors.orders([door], 0)] == descriptors[:1]
-    assert doors.orders([door], 1) == []
-    for _ in range(20):
-        socket.create_connection((door.address, door.port)).close()
-    accepted = socket.socket(fileno=socket.dup(descriptors[0]))
-    accepted.settimeout(5)
-    for _ in range(20):
-        accepted.accept()[0].close()
-    accepted.close()
+    # Those who wait in a socket stay when there are fewer workers: somebody serves it.
+    waiting = [socket.create_connection((door.address, door.port)) for _ in range(20)]
+    doors.adjust([door], 2, mptcp=False)
+    doors.keep([door])
+    served = [[order.fd for order in doors.orders([door], index, 2)] for index in range(2)]
+    assert served == [[descriptors[0], descriptors[2]], [descriptors[1]]]
+    ready, _, _ = select.select(descriptors, [], [], 5)
+    found = 0
+    for fd in ready:
+        with socket.socket(fileno=socket.dup(fd)) as accepted:
+            while True:
+                try:
+                    accepted.accept()[0].close()
+                except BlockingIOError:
+                    break
+                found += 1
+    assert found == 20
+    for sock in waiting:
+        sock.close()
 
 
 def test_what_is_wanted_no_more_is_closed(doors: Doors) -> None:
     old, new = (Door("redirect", "attic", "127.0.0.1", free_port()) for _ in range(2))
     doors.adjust([old], 1, mptcp=False)
     doors.adjust([new], 1, mptcp=False)
-    doors.keep([new], 1)
+    doors.keep([new])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((old.address, old.port))
     socket.create_connection((new.address, new.port)).close()

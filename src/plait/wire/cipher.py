@@ -39,13 +39,13 @@ _HKDF_INFO = b"ss-subkey"
 class Aead(Protocol):
     """One session key. ``buf`` must be exactly as long as the result, and must not overlap ``data``."""
 
-    def encrypt_into(self, nonce: Bytes, data: Bytes, associated_data: None, buf: Bytes) -> int: ...
+    def encrypt_into(self, nonce: Bytes, data: Bytes, associated_data: bytes | None, buf: Bytes) -> int: ...
 
-    def decrypt_into(self, nonce: Bytes, data: Bytes, associated_data: None, buf: Bytes) -> int: ...
+    def decrypt_into(self, nonce: Bytes, data: Bytes, associated_data: bytes | None, buf: Bytes) -> int: ...
 
-    def encrypt(self, nonce: Bytes, data: Bytes, associated_data: None) -> bytes: ...
+    def encrypt(self, nonce: Bytes, data: Bytes, associated_data: bytes | None) -> bytes: ...
 
-    def decrypt(self, nonce: Bytes, data: Bytes, associated_data: None) -> bytes: ...
+    def decrypt(self, nonce: Bytes, data: Bytes, associated_data: bytes | None) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,11 @@ def session_key(secret: bytes, salt: bytes) -> bytes:
     return (first + hmac.digest(extracted, first + _HKDF_INFO + b"\x02", "sha1"))[: len(secret)]
 
 
+def aead(method: str, key: bytes) -> Aead:
+    """The bare cipher of a method (one of `SUITES`) under a key of its size."""
+    return _backend().aeads[method](key)
+
+
 def invalid_tag() -> type[Exception]:
     """What the ciphers raise when a seal does not hold."""
     return _backend().invalid_tag
@@ -142,16 +147,16 @@ class _Copying:
     def __init__(self, aead: Aead) -> None:
         self._aead = aead
 
-    def encrypt(self, nonce: Bytes, data: Bytes, associated_data: None) -> bytes:
+    def encrypt(self, nonce: Bytes, data: Bytes, associated_data: bytes | None) -> bytes:
         return self._aead.encrypt(nonce, bytes(data), associated_data)
 
-    def decrypt(self, nonce: Bytes, data: Bytes, associated_data: None) -> bytes:
+    def decrypt(self, nonce: Bytes, data: Bytes, associated_data: bytes | None) -> bytes:
         return self._aead.decrypt(nonce, bytes(data), associated_data)
 
-    def encrypt_into(self, nonce: Bytes, data: Bytes, associated_data: None, buf: Bytes) -> int:
+    def encrypt_into(self, nonce: Bytes, data: Bytes, associated_data: bytes | None, buf: Bytes) -> int:
         return _copy(self.encrypt(nonce, data, associated_data), buf)
 
-    def decrypt_into(self, nonce: Bytes, data: Bytes, associated_data: None, buf: Bytes) -> int:
+    def decrypt_into(self, nonce: Bytes, data: Bytes, associated_data: bytes | None, buf: Bytes) -> int:
         return _copy(self.decrypt(nonce, data, associated_data), buf)
 
 

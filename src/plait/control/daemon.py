@@ -34,7 +34,7 @@ from plait.errors import PlaitError
 from plait.kernel.capabilities import missing
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
-from plait.relay.orders import DoorOrder, ExitOrder, Job
+from plait.relay.orders import DoorOrder, ExitOrder, Job, ListedWay
 from plait.wire.cipher import Key
 from plait.wire.replay import prepare
 
@@ -309,9 +309,11 @@ class Daemon:
         return found
 
     @staticmethod
-    def _ways(view: View) -> dict[str, list[list[str | int]]]:
+    def _ways(view: View) -> dict[str, list[ListedWay]]:
         return {
-            name: [[str(way.remote), way.port, str(way.local), way.interface] for way in ways]
+            name: [
+                [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt] for way in ways
+            ]
             for name, ways in view.ways.items()
         }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
 from plait.relay.dialer import Dial, Failure
@@ -34,6 +34,9 @@ class Way:
     port: int
     local: str = ""
     interface: str = ""
+    path: str = ""
+    rtt: float = field(default=0.0, compare=False)
+    """Seconds; 0 when not known."""
 
 
 @dataclass(slots=True)

@@ -1,14 +1,24 @@
 """What control and a worker say to each other: one JSON object a line, over a unix socket pair.
 
     control → worker   {"job": {...}}            once, first: all that a worker needs to know
-                       {"ways": {exit: [...]}}   the ways to the exits have changed, best first
+                       {"ways": {exit: [...]}}   the ways to the exits have changed, best first; a way is
+                                                 [remote, port, local, interface, path, rtt in s or 0]
                        {"own": [...]}            the host's addresses have changed
-                       {"ask": id, "what": "tally" | "sessions" | "probe", ...}
+                       {"ask": id, "what": "tally" | "sessions" | "probe" | "connect", ...}
                        {"drain": true}           accept no more; leave when the last session ends
     worker → control   {"ready": true}           listening, privileges dropped
                        {"answer": id, ...}
                        {"tally": {...}}          every now and then, and last of all
+                       {"traffic": [...]}        what live connections show of the paths (`Traffic`): while
+                                                 something moves or waits, and at once when it gets stuck
+                       {"subflows": [...]}       which paths live connections lack (`Lacking`): once a
+                                                 second while some do, and once more, empty, when none does
                        {"fault": "..."}          can't do the job; the worker ends
+
+What is asked: ``tally`` and ``sessions`` take nothing more; ``probe`` takes ``exit``; ``connect`` takes
+``exit`` and ``path`` (one of the ways that the worker knows) or ``way`` (as above: of a path that is
+not among them now), makes one plain TCP handshake over it, sends nothing, and answers
+``{"connect": {"ok": bool, "rtt_ms": float or null, "why": str}}`` within two seconds.
 
 Keys travel here and nowhere else: not in arguments, not in the environment.
 """
@@ -19,6 +29,9 @@ import json
 from dataclasses import asdict, dataclass, field
 
 JsonObject = dict[str, object]
+
+ListedWay = list[str | int | float]
+"""A way as it travels: remote, port, local, interface, path, RTT in seconds (0: not known)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,7 @@ class Job:
     exits: list[ExitOrder]
     door: DoorOrder | None
     own: list[str]
-    ways: dict[str, list[list[str | int]]]
+    ways: dict[str, list[ListedWay]]
     connect_timeout: float
     handshake_timeout: float
     idle_timeout: float
@@ -86,6 +99,85 @@ class Job:
         door = raw["door"]
         fields["door"] = DoorOrder(**door) if isinstance(door, dict) else None
         return cls(**fields)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What a worker's connections to one exit showed of one path since its last such message.
+
+    Of the busiest connections, not of all. Byte counts are those of TCP (seals included,
+    retransmissions not). All subflows of the path are folded into one; where ages are given that is
+    the youngest one, so that a single subflow that is heard of speaks for the path.
+    """
+
+    exit: str
+    local: str
+    """The path, by the address that its subflows leave from."""
+    at: float
+    """When the kernel was asked: CLOCK_MONOTONIC, in seconds."""
+    flows: int
+    """Live subflows looked at."""
+    acked: int
+    """Bytes that the far end has acknowledged in the meantime."""
+    received: int
+    """Bytes that came in in the meantime."""
+    sent: int
+    """Segments that carried data, retransmissions included, in the meantime."""
+    retrans: int
+    """Those among them that were sent again."""
+    unacked: int
+    """Segments in flight now."""
+    heard_ms: float
+    """Since anything at all came in over the path (data or acknowledgement); steps of a jiffy, 1 to 10 ms."""
+    waiting_ms: float
+    """How long what is in flight has waited with nothing heard over the path; 0 when nothing does.
+    Never more than what was seen by ourselves: our own absence does not count as silence."""
+    quiet_ms: float
+    """How long a stream that had been coming in has stood still; 0 when none had, or it goes on.
+    Weak evidence: a server may just be slow."""
+    suspicious: bool
+    """``waiting_ms`` or ``quiet_ms`` is over max(100 ms, 2 RTT). Then one message follows at each look
+    (20 a second) until something is heard or nobody waits any more."""
+    rtt_ms: float
+    """Smoothed RTT of the quickest subflow."""
+    min_rtt_ms: float
+    """Smallest RTT that any of them has ever seen."""
+    rate_bps: int
+    """Delivery rate upwards of the fastest subflow, bit/s, where the path and not the application was
+    the limit; 0 when none was so."""
+
+    def to_json(self) -> JsonObject:
+        """As it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, object]) -> Traffic:
+        """The opposite of `to_json`."""
+        return cls(**raw)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """Connections to an exit that have no subflow on a path which is among its ways."""
+
+    exit: str
+    local: str
+    """The path, by the address that the subflow should leave from."""
+    count: int
+    """Connections that were last seen without."""
+    looked: int
+    """Connections of that exit that were last seen as MPTCP at all."""
+    longest_s: float
+    """How long the longest of them has been without. One is not counted before it is a second old."""
+
+    def to_json(self) -> JsonObject:
+        """As it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, object]) -> Lacking:
+        """The opposite of `to_json`."""
+        return cls(**raw)  # type: ignore[arg-type]
 
 
 def line(message: JsonObject) -> bytes:

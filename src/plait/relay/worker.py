@@ -24,7 +24,7 @@ from plait.relay.exit import Doorkeeper
 from plait.relay.gateway import Interceptor, Upstream, Way
 from plait.relay.listener import Listener
 from plait.relay.loop import ENDED, IN, Loop
-from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, line
+from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, ListedWay, line
 from plait.relay.probe import Probe
 from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
@@ -332,10 +332,13 @@ def _key(method: str, secret: str) -> Key:
     return key
 
 
-def _ways(listed: list[list[str | int]]) -> list[Way]:
-    return [
-        Way(str(address), int(port), str(local), str(interface)) for address, port, local, interface in listed
-    ]
+def _ways(listed: list[ListedWay]) -> list[Way]:
+    return [_way(each) for each in listed]
+
+
+def _way(listed: ListedWay) -> Way:
+    address, port, local, interface, path, rtt = listed
+    return Way(str(address), int(port), str(local), str(interface), str(path), float(rtt))
 
 
 def main() -> int:

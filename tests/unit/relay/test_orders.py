@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.relay.orders import DoorOrder, ExitOrder, Job, Lines, ListenOrder, line
+from plait.relay.orders import DoorOrder, ExitOrder, Job, Lacking, Lines, ListenOrder, Traffic, line
 
 JOB = Job(
     listeners=[ListenOrder(fd=7, kind="tproxy", exit="attic"), ListenOrder(fd=8, kind="exit")],
     exits=[ExitOrder(name="attic", method="aes-128-gcm", secret="00ff", mptcp=True)],
     door=DoorOrder(method="aes-128-gcm", secrets={"": "ab", "roof": "cd"}, allow=["10.0.0.0/8"], salts_fd=9),
     own=["192.0.2.1", "fe80::1"],
-    ways={"attic": [["10.1.1.70", 8388, "10.1.1.78", "wan1"]]},
+    ways={"attic": [["10.1.1.70", 8388, "10.1.1.78", "wan1", "dsl", 0.025]]},
     connect_timeout=10.0,
     handshake_timeout=60.0,
     idle_timeout=7440.0,
@@ -32,6 +32,34 @@ def test_a_job_travels_whole(job: Job) -> None:
     raw = message["job"]
     assert isinstance(raw, dict)
     assert Job.from_json(raw) == job
+
+
+def test_traffic_and_what_is_lacking_travel_whole() -> None:
+    traffic = Traffic(
+        exit="attic",
+        local="10.1.1.78",
+        at=17.25,
+        flows=3,
+        acked=65536,
+        received=0,
+        sent=46,
+        retrans=1,
+        unacked=10,
+        heard_ms=12.0,
+        waiting_ms=0.0,
+        quiet_ms=0.0,
+        suspicious=False,
+        rtt_ms=24.5,
+        min_rtt_ms=20.0,
+        rate_bps=8_000_000,
+    )
+    lacking = Lacking(exit="attic", local="10.2.2.78", count=2, looked=5, longest_s=1.5)
+    (message,) = Lines().feed(line({"traffic": [traffic.to_json()], "subflows": [lacking.to_json()]}))
+    told, lacks = message["traffic"], message["subflows"]
+    assert isinstance(told, list)
+    assert isinstance(lacks, list)
+    assert Traffic.from_json(told[0]) == traffic
+    assert Lacking.from_json(lacks[0]) == lacking
 
 
 messages = st.lists(

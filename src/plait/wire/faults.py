@@ -18,3 +18,7 @@ class Malformed(PeerFault):
 
 class Forged(PeerFault):
     """Not sealed with a key we know, changed on the way, or a length that is not allowed."""
+
+
+class Replayed(PeerFault):
+    """Authentic once, and seen before (or so old that nobody remembers)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from plait.errors import PlaitError
-from plait.wire.faults import Forged, Malformed, PeerFault
+from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 
 
-@pytest.mark.parametrize("kind", [Malformed, Forged])
+@pytest.mark.parametrize("kind", [Malformed, Forged, Replayed])
 def test_faults_are_the_peers(kind: type[PeerFault]) -> None:
     assert issubclass(kind, PeerFault)
     assert not issubclass(kind, PlaitError)

@@ -1,0 +1,182 @@
+"""Sealed datagrams: a header of 16 bytes in the clear, a body under the session's key.
+
+    0x73 sealed │ path 1 B │ 0, 2 B │ receiver's index 4 B │ counter 8 B │ body, sealed │ tag 16 B
+    0x74 plain  │ path 1 B │ 0, 2 B │ receiver's index 4 B │ counter 8 B │ body            method ``none``
+
+Numbers are big-endian. The index names the session at whom it is sent to, whatever address it comes
+from, so that a path may change its address. The counter is one a path, a direction and a session; the
+nonce is the header without the index, so that whatever else was changed in the header breaks the seal.
+
+The format has WireGuard's transport messages for a model (whitepaper, section 5.4.6), and RFC 6479 for
+the window; the path is what they have not.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from plait.wire.cipher import SUITES, TAG, Aead, Bytes, aead, invalid_tag
+from plait.wire.faults import Forged, Malformed, Replayed
+from plait.wire.noise import Cipher, Split
+
+SEALED = 0x73
+PLAIN = 0x74
+HEADER = 16
+"""Bytes before the body."""
+OVERHEAD = HEADER + TAG
+"""Bytes that a sealed datagram has beside its body."""
+WINDOW = 8192
+"""How far, in datagrams of one path, one may come late and still be taken (RFC 6479 has 1024; a run of
+64 segments that is overtaken by several others is ordinary here)."""
+LAST = 1 << 60
+"""A path's counter never gets there: a new session is made long before."""
+
+_HEADER = struct.Struct("!BBHIQ")
+_EVER = (1 << WINDOW) - 1
+
+
+class Window:
+    """Which counters of one path have been taken: a bitmap whose lowest bit is the newest of them."""
+
+    __slots__ = ("_bits", "newest")
+
+    def __init__(self) -> None:
+        self._bits = 0
+        self.newest = -1
+        """The highest counter taken; -1 before the first."""
+
+    def fresh(self, counter: int) -> bool:
+        """Whether ``counter`` was neither taken nor is too old to know."""
+        behind = self.newest - counter
+        return behind < 0 or (behind < WINDOW and not self._bits >> behind & 1)
+
+    def take(self, counter: int) -> None:
+        """Remember a counter; only ever one whose datagram was proved authentic."""
+        ahead = counter - self.newest
+        if ahead > 0:
+            self._bits = (self._bits << ahead | 1) & _EVER if ahead < WINDOW else 1
+            self.newest = counter
+        else:
+            self._bits |= 1 << -ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """How datagrams of a config's method are sealed."""
+
+    noise: Cipher
+    suite: str
+    """The cipher of the datagrams, with the key size that its name says."""
+
+    def key(self, secret: bytes) -> Aead:
+        """A session key. Noise gives 32 bytes; a shorter key is their beginning."""
+        return aead(self.suite, secret[: SUITES[self.suite].key_size])
+
+
+def trade(method: str) -> Trade | None:
+    """How datagrams are sealed where streams are by ``method``; None for ``none``."""
+    if method == "none":
+        return None
+    suite = method.removeprefix("2022-blake3-")
+    if "chacha20" in suite:
+        return Trade(Cipher.CHACHAPOLY, "chacha20-ietf-poly1305")
+    return Trade(Cipher.AESGCM, suite)
+
+
+class Sealing:
+    """The datagrams that one end sends in one session."""
+
+    __slots__ = ("_aead", "_counters", "_index", "sent")
+
+    def __init__(self, key: Aead | None, index: int) -> None:
+        self._aead = key
+        self._index = index
+        self._counters: dict[int, int] = {}
+        self.sent = 0
+        """Datagrams sealed so far."""
+
+    def seal(self, path: int, body: Bytes) -> bytes:
+        """A whole datagram. Raises OverflowError once a path's counters are used up."""
+        counter = self._counters.get(path, 0)
+        if counter >= LAST:
+            raise OverflowError("this session has lasted too long")
+        self._counters[path] = counter + 1
+        self.sent += 1
+        if self._aead is None:
+            return _HEADER.pack(PLAIN, path, 0, self._index, counter) + body
+        header = _HEADER.pack(SEALED, path, 0, self._index, counter)
+        return header + self._aead.encrypt(header[:4] + header[8:], body, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A datagram that was proved to be of its session, and new."""
+
+    path: int
+    counter: int
+    body: bytes
+    newest: bool
+    """No later one of its path came before it."""
+
+
+class Opening:
+    """The datagrams that one end takes in one session."""
+
+    __slots__ = ("_aead", "_windows")
+
+    def __init__(self, key: Aead | None) -> None:
+        self._aead = key
+        self._windows: dict[int, Window] = {}
+
+    def open(self, datagram: bytes) -> Opened:
+        """What is in a datagram. Raises `Malformed`, `Replayed` or `Forged`, and then has learnt nothing."""
+        if len(datagram) < HEADER:
+            raise Malformed("datagram: too short")
+        kind, path, _, _, counter = _HEADER.unpack_from(datagram)
+        if kind != (PLAIN if self._aead is None else SEALED):
+            raise Malformed("datagram: of another method")
+        window = self._windows.get(path)
+        if window is not None and not window.fresh(counter):
+            raise Replayed("datagram: seen before, or too late to tell")
+        if counter >= LAST:
+            raise Malformed("datagram: no such counter")
+        if self._aead is None:
+            body = datagram[HEADER:]
+        elif len(datagram) < OVERHEAD:
+            raise Forged("datagram: too short for a seal")
+        else:
+            try:
+                body = self._aead.decrypt(datagram[:4] + datagram[8:HEADER], datagram[HEADER:], None)
+            except invalid_tag():
+                raise Forged("datagram: wrongly sealed") from None
+        if window is None:
+            window = self._windows[path] = Window()
+        newest = counter > window.newest
+        window.take(counter)
+        return Opened(path, counter, body, newest)
+
+
+def index_of(datagram: bytes) -> int:
+    """Whose session a datagram claims to be of; -1 for what is too short to claim any."""
+    return int.from_bytes(datagram[4:8], "big") if len(datagram) >= HEADER else -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """Two ends that have proved themselves to each other (or trust each other, with ``none``)."""
+
+    ours: int
+    """Index under which the peer addresses us."""
+    sealing: Sealing
+    opening: Opening
+
+    @classmethod
+    def sealed(cls, kind: Trade, split: Split, ours: int, theirs: int) -> Session:
+        """Of a finished handshake."""
+        return cls(ours, Sealing(kind.key(split.sending), theirs), Opening(kind.key(split.receiving)))
+
+    @classmethod
+    def plain(cls, ours: int, theirs: int) -> Session:
+        """Of method ``none``."""
+        return cls(ours, Sealing(None, theirs), Opening(None))

@@ -1,0 +1,172 @@
+"""Sealed datagrams: what comes through, and that nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plait.wire.datagram import (
+    HEADER,
+    LAST,
+    OVERHEAD,
+    WINDOW,
+    Opening,
+    Sealing,
+    Session,
+    Window,
+    index_of,
+    trade,
+)
+from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
+from plait.wire.noise import Cipher, Split
+
+METHODS = ["none", "aes-128-gcm", "aes-256-gcm", "chacha20-ietf-poly1305", "2022-blake3-aes-128-gcm"]
+SECRETS = (bytes(range(32)), bytes(range(32, 64)))
+
+
+def ends(method: str = "aes-128-gcm") -> tuple[Session, Session]:
+    kind = trade(method)
+    if kind is None:
+        return Session.plain(1, 2), Session.plain(2, 1)
+    here = Split(sending=SECRETS[0], receiving=SECRETS[1], transcript=b"")
+    there = Split(sending=SECRETS[1], receiving=SECRETS[0], transcript=b"")
+    return Session.sealed(kind, here, 1, 2), Session.sealed(kind, there, 2, 1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_both_directions(method: str) -> None:
+    here, there = ends(method)
+    for sender, receiver in ((here, there), (there, here)):
+        for number in range(3):
+            datagram = sender.sealing.seal(7, b"body")
+            assert index_of(datagram) == receiver.ours
+            assert len(datagram) == 4 + (HEADER if method == "none" else OVERHEAD)
+            opened = receiver.opening.open(datagram)
+            assert (opened.path, opened.counter, opened.body, opened.newest) == (7, number, b"body", True)
+    assert (b"body" in here.sealing.seal(7, b"body")) == (method == "none")
+
+
+@pytest.mark.parametrize(
+    ("method", "noise", "suite"),
+    [
+        ("aes-128-gcm", Cipher.AESGCM, "aes-128-gcm"),
+        ("aes-256-gcm", Cipher.AESGCM, "aes-256-gcm"),
+        ("chacha20-ietf-poly1305", Cipher.CHACHAPOLY, "chacha20-ietf-poly1305"),
+        ("2022-blake3-aes-128-gcm", Cipher.AESGCM, "aes-128-gcm"),
+        ("2022-blake3-aes-256-gcm", Cipher.AESGCM, "aes-256-gcm"),
+        ("2022-blake3-chacha20-poly1305", Cipher.CHACHAPOLY, "chacha20-ietf-poly1305"),
+    ],
+)
+def test_every_method_has_its_ciphers(method: str, noise: Cipher, suite: str) -> None:
+    kind = trade(method)
+    assert kind is not None
+    assert (kind.noise, kind.suite) == (noise, suite)
+    kind.key(bytes(32))
+
+
+def test_counters_are_each_paths_own() -> None:
+    here, there = ends()
+    order = [(1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
+    opened = [there.opening.open(here.sealing.seal(path, b"")) for path, _ in order]
+    assert [(each.path, each.counter) for each in opened] == order
+    assert here.sealing.sent == 5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_replays_are_told_apart_from_latecomers(method: str) -> None:
+    here, there = ends(method)
+    datagrams = [here.sealing.seal(0, b"%d" % number) for number in range(4)]
+    assert there.opening.open(datagrams[3]).newest
+    late = there.opening.open(datagrams[1])
+    assert (late.body, late.newest) == (b"1", False)
+    for again in (datagrams[1], datagrams[3]):
+        with pytest.raises(Replayed):
+            there.opening.open(again)
+    assert there.opening.open(datagrams[0]).body == b"0"
+
+
+def test_what_is_too_old_is_refused_for_good() -> None:
+    here, there = ends()
+    first, second = here.sealing.seal(0, b""), here.sealing.seal(0, b"")
+    for _ in range(WINDOW - 1):
+        last = here.sealing.seal(0, b"")
+    there.opening.open(last)
+    assert there.opening.open(second).counter == 1
+    with pytest.raises(Replayed):
+        there.opening.open(first)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3, 8, 15, HEADER, HEADER + 3, -1])
+def test_any_change_is_noticed_and_teaches_nothing(place: int) -> None:
+    here, there = ends()
+    datagram = here.sealing.seal(3, b"body")
+    forged = bytearray(datagram)
+    forged[place] ^= 0x41
+    with pytest.raises(PeerFault):
+        there.opening.open(bytes(forged))
+    assert there.opening.open(datagram).counter == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("length", [0, 1, HEADER - 1])
+def test_headers_cut_short(method: str, length: int) -> None:
+    here, there = ends(method)
+    with pytest.raises(Malformed):
+        there.opening.open(here.sealing.seal(0, b"")[:length])
+
+
+def test_seals_cut_short() -> None:
+    here, there = ends()
+    datagram = here.sealing.seal(0, b"body")
+    for length in range(HEADER, len(datagram)):
+        with pytest.raises(Forged):
+            there.opening.open(datagram[:length])
+    with pytest.raises(Forged):
+        there.opening.open(datagram + b"\0")
+    assert there.opening.open(datagram).body == b"body"
+
+
+def test_a_plain_datagram_is_no_sealed_one() -> None:
+    sealed, plain = ends()[1], ends("none")[0]
+    with pytest.raises(Malformed):
+        sealed.opening.open(plain.sealing.seal(0, b"body"))
+    with pytest.raises(Malformed):
+        plain.opening.open(sealed.sealing.seal(0, b"body"))
+
+
+def test_ones_own_datagrams_do_not_come_back() -> None:
+    here, _ = ends()
+    with pytest.raises(Forged):
+        here.opening.open(here.sealing.seal(0, b"body"))
+
+
+def test_a_session_ends_before_its_counters_do() -> None:
+    sealing = Sealing(None, 1)
+    sealing._counters[0] = LAST
+    with pytest.raises(OverflowError):
+        sealing.seal(0, b"")
+    sealing.seal(1, b"")
+    too_far = bytearray(sealing.seal(1, b""))
+    too_far[8] = 0x10
+    with pytest.raises(Malformed):
+        Opening(None).open(bytes(too_far))
+
+
+def test_what_is_too_short_claims_no_session() -> None:
+    assert index_of(b"") == index_of(bytes(HEADER - 1)) == -1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 3 * WINDOW), min_size=1, max_size=60))
+def test_a_window_takes_each_counter_once(counters: list[int]) -> None:
+    window = Window()
+    taken: set[int] = set()
+    for counter in counters:
+        expected = counter not in taken and counter > max(taken, default=-1) - WINDOW
+        assert window.fresh(counter) == expected
+        if expected:
+            window.take(counter)
+            taken.add(counter)
+            assert window.newest == max(taken)
+            assert not window.fresh(counter)

@@ -26,6 +26,7 @@ VERBS = {
     "plan": "print what would be changed on this host, as lines one could type",
     "down": "take everything of plait's out of this host",
     "status": "show what is going on",
+    "paths": "show the paths, or set the mode of one while plait runs",
     "keygen": "make a strong password",
     "lab": "the proving ground: real programs over emulated links",
 }

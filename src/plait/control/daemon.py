@@ -23,6 +23,7 @@ from plait.config.notes import notes
 from plait.control.doors import Door, Doors, wanted
 from plait.control.keeper import Keeper, View
 from plait.control.loading import load_for
+from plait.control.modes import Modes
 from plait.control.names import AGAIN, Names
 from plait.control.notify import notify
 from plait.control.report import Reporter
@@ -55,6 +56,7 @@ class Daemon:
         self._verbose = verbose
         self._rundir = RunDir(run_dir)
         self._config = load_for(role, files)
+        self._modes = Modes({}, self._rundir.remember_modes)
         self._started = time.monotonic()
         self._doors = Doors()
         self._wanted: list[Door] = []
@@ -72,6 +74,7 @@ class Daemon:
         for remark in notes(self._config):
             log.warning("%s", remark)
         self._rundir.acquire()
+        self._modes = Modes(self._rundir.remembered_modes(), self._rundir.remember_modes)
         try:
             await self._serve()
         finally:
@@ -92,7 +95,7 @@ class Daemon:
         self._watch = Watch([peer.name for peer in config.peers], self._supervisor, self._exits_changed)
         self._keeper = Keeper(
             self._host,
-            config,
+            self._modes.merged(config),
             self._names.addresses(),
             changed=self._view_changed,
             before=self._rundir.remember_host,
@@ -100,9 +103,14 @@ class Daemon:
         self._reporter = Reporter(
             self._role, self._started, self._host, self._keeper, self._supervisor, self._watch
         )
+        self._reporter.configured = {path.name: path.mode for path in config.paths}
         server = ControlServer(
             self._rundir.socket,
-            {"status": lambda _: self._reporter.status_json(), "stop": self._asked_to_stop},
+            {
+                "status": lambda _: self._reporter.status_json(),
+                "mode": self._asked_for_mode,
+                "stop": self._asked_to_stop,
+            },
         )
         try:
             await self._start()
@@ -206,6 +214,20 @@ class Daemon:
         self._stop.set()
         return os.getpid()
 
+    async def _asked_for_mode(self, question: Mapping[str, object]) -> object:
+        """Set the mode of a path, for all connections at once, those that exist included."""
+        name, word = str(question.get("path")), str(question.get("mode"))
+        self._modes.put(self._config, name, word)
+        log.info("path %s: mode set to %s", name, word)
+        self._adopt(self._config)
+        self._keeper.reconcile()
+        return {path.name: path.mode.value for path in self._keeper.config.paths}
+
+    def _adopt(self, config: Config) -> None:
+        """Let the keeper hold the host to a config, with the modes set live."""
+        self._keeper.config = self._modes.merged(config)
+        self._reporter.configured = {path.name: path.mode for path in config.paths}
+
     async def _reload_when_told(self) -> None:
         """One reload at a time; those asked for meanwhile are one more."""
         while True:
@@ -226,7 +248,7 @@ class Daemon:
             self._open_doors(config)
             self._names = Names(config.peers)
             await self._names.refresh()
-            self._keeper.config = config
+            self._adopt(config)
             self._keeper.peers = self._names.addresses()
             self._keeper.reconcile(interception=False)
             await self._supervisor.renew(self._count(config))
@@ -241,7 +263,8 @@ class Daemon:
                 log.error("%s", text)
             log.error("the config stays as it was")
             if self._config is not former:
-                self._config = self._keeper.config = former
+                self._config = former
+                self._adopt(former)
                 self._wanted = wanted(former, ports(former))
                 self._names = Names(former.peers)
                 await self._names.refresh()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from statistics import median
 
 from plait import __version__
+from plait.config.model import Mode
 from plait.control.keeper import Keeper
 from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up
 from plait.control.supervisor import Supervisor
@@ -35,6 +36,8 @@ class Reporter:
         self._watch = watch
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
+        self.configured: dict[str, Mode] = {}
+        """The modes that the config gives, by path."""
 
     async def run(self) -> None:
         """Take the rates, for ever."""
@@ -108,6 +111,7 @@ class Reporter:
                     name=path.name,
                     interface=path.interface,
                     mode=path.mode.value,
+                    configured=self.configured.get(path.name, path.mode).value,
                     state=each.state.value,
                     why=each.why,
                     rtt_ms=round(median(flow[0] for flow in flows) / 1000, 3) if flows else None,

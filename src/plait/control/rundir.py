@@ -4,6 +4,7 @@ lock          held (flock) as long as control lives, whatever kills it
 pid           of control
 workers.json  pids and start times of the workers, to find those that outlived their control
 host.json     sysctls and MPTCP limits as they were before us, to be put back
+modes.json    modes of paths that were set while running
 control.sock  where status is asked for
 """
 
@@ -57,7 +58,7 @@ class RunDir:
 
     def release(self) -> None:
         """Leave nothing but the directory."""
-        for name in ("pid", "workers.json", "control.sock"):
+        for name in ("pid", "workers.json", "modes.json", "control.sock"):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
         if self._lock >= 0:
@@ -99,6 +100,14 @@ class RunDir:
         """All has been put back."""
         with contextlib.suppress(OSError):
             (self.path / "host.json").unlink()
+
+    def remember_modes(self, modes: Mapping[str, str]) -> None:
+        """Keep the modes set live, by path."""
+        _write(self.path / "modes.json", json.dumps(modes))
+
+    def remembered_modes(self) -> dict[str, str]:
+        """What `remember_modes` kept."""
+        return {str(path): str(mode) for path, mode in _read(self.path / "modes.json").items()}
 
     def _workers(self) -> dict[int, int]:
         return {int(pid): int(str(born)) for pid, born in _read(self.path / "workers.json").items()}

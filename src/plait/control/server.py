@@ -10,6 +10,8 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from plait.errors import PlaitError
+
 Handler = Callable[[Mapping[str, object]], Awaitable[object]]
 
 _LONGEST = 65536
@@ -59,4 +61,7 @@ class ControlServer:
         handler = self._handlers.get(str(name))
         if handler is None:
             return {"error": f"unknown request {name!r}; known: {', '.join(sorted(self._handlers))}"}
-        return {"result": await handler(question)}
+        try:
+            return {"result": await handler(question)}
+        except PlaitError as error:
+            return {"error": error.message, "hint": error.hint, "status": error.exit_status}

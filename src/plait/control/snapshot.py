@@ -39,8 +39,11 @@ class PathStatus:
     name: str
     interface: str
     mode: str
+    """In force now."""
     state: str
     """``up``, ``down``, ``standby`` or ``off``."""
+    configured: str = ""
+    """The mode in the config; another one than ``mode`` after ``plait paths``."""
     why: str = ""
     rtt_ms: float | None = None
     """Median of the smoothed RTTs of the subflows on it; None while it has none."""

@@ -32,5 +32,10 @@ def ask(run_dir: Path, question: dict[str, object]) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise PlaitError(f"{path}: no answer: {error}") from None
     if "result" not in answer:
-        raise PlaitError(f"{path}: {answer.get('error', 'it hung up')}")
+        if "status" not in answer:
+            raise PlaitError(f"{path}: {answer.get('error', 'it hung up')}")
+        # Its own words about what was asked: as good as ours.
+        refusal = PlaitError(str(answer["error"]), answer.get("hint"))
+        refusal.exit_status = int(answer["status"])
+        raise refusal
     return cast("dict[str, object]", answer["result"])

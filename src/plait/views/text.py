@@ -22,13 +22,17 @@ def render(status: Mapping[str, object]) -> str:
             lines.append("the LAN's TCP is not taken")
     paths = cast("Sequence[Mapping[str, object]]", status["paths"])
     if paths:
-        head = ("PATH", "MODE", "STATE", "RTT", "LOSS", "DOWN", "UP", "SUBFLOWS", "")
-        lines += ["", *_table(head, [_path(each) for each in paths])]
+        lines += ["", *_paths(paths)]
     strangers = cast("Mapping[str, int]", sessions["strangers"])
     if strangers:
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(strangers.items()))
         lines += ["", f"strangers: {said}"]
     return "\n".join(lines) + "\n"
+
+
+def paths_page(paths: Sequence[Mapping[str, object]]) -> str:
+    """The table of paths alone, with its last newline."""
+    return "\n".join(_paths(paths)) + "\n"
 
 
 def rate(bps: float) -> str:
@@ -52,11 +56,16 @@ def _exit(each: Mapping[str, object]) -> tuple[str, ...]:
     return (str(each["name"]), str(each["state"]), _ms(each["rtt_ms"]), str(each["why"]))
 
 
+def _paths(paths: Sequence[Mapping[str, object]]) -> list[str]:
+    head = ("PATH", "MODE", "STATE", "RTT", "LOSS", "DOWN", "UP", "SUBFLOWS", "")
+    return _table(head, [_path(each) for each in paths])
+
+
 def _path(each: Mapping[str, object]) -> tuple[str, ...]:
     loss = each["loss"]
     return (
         str(each["name"]),
-        str(each["mode"]),
+        _mode(each),
         str(each["state"]),
         _ms(each["rtt_ms"]),
         "-" if loss is None else f"{100 * cast('float', loss):.1f} %",
@@ -65,6 +74,11 @@ def _path(each: Mapping[str, object]) -> tuple[str, ...]:
         str(each["subflows"]),
         str(each["why"]),
     )
+
+
+def _mode(each: Mapping[str, object]) -> str:
+    """With a star when it was set live."""
+    return f"{each['mode']}" + ("" if each["configured"] in (each["mode"], "") else "*")
 
 
 def _ms(value: object) -> str:

@@ -6,25 +6,16 @@ client ── gateway ══ bridge1 ══ exit ── server
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
 
 import pytest
 from tests.netns.relay.places import accept, connect, listen, reset
 from tests.netns.relay.street import ENDS, SERVER, Plait, Street, exit_config, gateway_config, plain_log
+from tests.netns.relay.transfer import LINKS, RATE, Stream, transfer, up
 
 from plait.lab.node import wait_for
 from plait.lab.topology import Lab
-
-LINKS = """
-gateway:wan1 10.1.1.78/24 fd01::78/64 == bridge1 20mbit 3ms == exit:w1 10.1.1.70/24 fd01::70/64
-gateway:wan2 10.2.2.78/24 fd02::78/64 == bridge2 20mbit 5ms == exit:w2 10.2.2.70/24 fd02::70/64
-"""
-RATE = 20e6 / 8
 
 
 @pytest.fixture(scope="module")
@@ -43,74 +34,9 @@ def plaits(street: Street) -> Iterator[tuple[Plait, Plait]]:
     assert plain_log(exit.log()), exit.log()
 
 
-@dataclass
-class Stream:
-    """A bulk transfer, and when what of it arrived."""
-
-    source: socket.socket
-    sink: socket.socket
-    arrivals: list[tuple[float, int]] = field(default_factory=list)
-    """Time and bytes so far."""
-    faults: list[OSError] = field(default_factory=list)
-    wrong: bool = False
-    _stop: bool = False
-
-    def start(self) -> None:
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._take)]
-        for thread in self._threads:
-            thread.start()
-
-    def _send(self) -> None:
-        pattern = bytes(range(256)) * 256
-        try:
-            while not self._stop:
-                self.source.sendall(pattern)
-            self.source.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            self.faults.append(error)
-
-    def _take(self) -> None:
-        want, total = bytes(range(256)) * 1025, 0
-        try:
-            while data := self.sink.recv(1 << 18):
-                at = total % 256
-                self.wrong |= data != want[at : at + len(data)]
-                total += len(data)
-                self.arrivals.append((time.monotonic(), total))
-        except OSError as error:
-            self.faults.append(error)
-
-    def rate(self, since: float, until: float) -> float:
-        """Bytes a second that arrived between two moments."""
-        inside = [(at, total) for at, total in self.arrivals if since <= at <= until]
-        return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
-
-    def longest_gap(self, since: float, until: float) -> float:
-        """Seconds of the longest silence between two moments."""
-        times = [since, *(at for at, _ in self.arrivals if since <= at <= until), until]
-        return max(after - before for before, after in pairwise(times))
-
-    def at_rate(self, rate: float, over: float = 0.5) -> bool:
-        """Whether the last half second was at least as fast as ``rate``."""
-        now = time.monotonic()
-        recent = [(at, total) for at, total in self.arrivals if at > now - over]
-        return len(recent) > 2 and (recent[-1][1] - recent[0][1]) / over > rate
-
-    def end(self) -> None:
-        self._stop = True
-        for thread in self._threads:
-            thread.join(30)
-        self.source.close()
-        self.sink.close()
-
-
 @pytest.fixture(params=["download", "upload"])
 def stream(request: pytest.FixtureRequest, street: Street, plaits: tuple[Plait, Plait]) -> Iterator[Stream]:
-    with listen(street.server, SERVER[4]) as listener:
-        client = connect(street.client, SERVER[4], listener.getsockname()[1])
-        server = accept(listener)
-    found = Stream(client, server) if request.param == "upload" else Stream(server, client)
-    found.start()
+    found = transfer(street, request.param)
     try:
         wait_for("both links to be used", lambda: found.at_rate(1.5 * RATE), within=10)
         yield found
@@ -120,10 +46,6 @@ def stream(request: pytest.FixtureRequest, street: Street, plaits: tuple[Plait, 
         found.end()
     assert found.faults == []
     assert not found.wrong, "bytes were lost, doubled or mixed up"
-
-
-def up(plait: Plait, name: str, state: str = "up") -> bool:
-    return any(path["name"] == name and path["state"] == state for path in plait.status()["paths"])
 
 
 def test_a_link_is_pulled_and_put_back(street: Street, plaits: tuple[Plait, Plait], stream: Stream) -> None:

@@ -115,3 +115,13 @@ def test_files_that_are_damaged_are_as_good_as_none(tmp_path: Path, text: str) -
     rundir = RunDir(tmp_path)
     assert rundir.remembered_host() == {}
     assert rundir.orphans() == []
+
+
+def test_modes_outlive_a_crash_and_end_with_a_clean_stop(tmp_path: Path) -> None:
+    rundir = RunDir(tmp_path)
+    rundir.acquire()
+    assert rundir.remembered_modes() == {}
+    rundir.remember_modes({"wan2": "backup"})
+    assert RunDir(tmp_path).remembered_modes() == {"wan2": "backup"}
+    rundir.release()
+    assert RunDir(tmp_path).remembered_modes() == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plait.control.server import ControlServer
-from plait.errors import PlaitError
+from plait.errors import PlaitError, UsageError
 from plait.views.ask import ask
 
 
@@ -41,6 +41,22 @@ def test_questions_and_answers(tmp_path: Path) -> None:
     for answer in answers[2:4]:
         assert "unknown request" in str(answer["error"])
         assert "double" in str(answer["error"])
+
+
+def test_a_refusal_arrives_as_the_error_that_it_is(tmp_path: Path) -> None:
+    async def refuse(question: Mapping[str, object]) -> object:
+        raise UsageError("no path is named x", "known: wan1")
+
+    async def check() -> None:
+        server = ControlServer(tmp_path / "control.sock", {"mode": refuse})
+        await server.start()
+        with pytest.raises(PlaitError) as refused:
+            await asyncio.to_thread(ask, tmp_path, {"do": "mode"})
+        await server.stop()
+        assert (refused.value.message, refused.value.hint) == ("no path is named x", "known: wan1")
+        assert refused.value.exit_status == 2
+
+    asyncio.run(check())
 
 
 def test_only_its_owner_may_ask_and_a_stale_socket_is_replaced(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status
-from plait.views.text import duration, rate, render
+from plait.views.text import duration, paths_page, rate, render
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,17 @@ def test_an_exit_tells_of_strangers() -> None:
     page = render(status(role="exit", sessions=Sessions(strangers={"unsealed": 3, "silent": 1})))
     assert page.splitlines()[-1] == "strangers: 1 silent, 3 unsealed"
     assert "EXIT" not in page
+
+
+def test_paths_alone_and_a_mode_set_live() -> None:
+    paths = [
+        PathStatus(name="wan1", interface="wan1", mode="on", configured="master", state="up"),
+        PathStatus(name="wan2", interface="wan2", mode="on", configured="on", state="up"),
+    ]
+    page = paths_page(status(paths=tuple(paths))["paths"])  # type: ignore[arg-type]
+    assert [line.split()[:3] for line in page.splitlines()] == [
+        ["PATH", "MODE", "STATE"],
+        ["wan1", "on*", "up"],
+        ["wan2", "on", "up"],
+    ]
+    assert page.endswith("\n")

@@ -335,7 +335,8 @@ class Daemon:
     def _ways(view: View) -> dict[str, list[ListedWay]]:
         return {
             name: [
-                [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt] for way in ways
+                [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt or 0.0]
+                for way in ways
             ]
             for name, ways in view.ways.items()
         }

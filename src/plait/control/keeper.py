@@ -21,8 +21,10 @@ from plait.kernel.capabilities import has_net_admin
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
 from plait.paths.changes import Change, DeleteEndpoint, DropTable, LoadTable, SetLimits, SetSysctl
+from plait.paths.choice import ways
 from plait.paths.diff import diff, teardown
 from plait.paths.model import Detour, EndpointFlags, HostState, Interest, MptcpLimits, Snapshot, Way
+from plait.paths.standing import Health
 from plait.paths.steering import detours
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ class Keeper:
         self.peers = peers
         self.taking = True
         """Whether the LAN's TCP is taken: an exit answers."""
-        self.health: dict[str, bool] = {}
+        self.health: Health = {}
         self.view = View()
         self._detours: tuple[Detour, ...] = ()
         self._carriers: tuple[bool, ...] = ()
@@ -167,7 +169,7 @@ class Keeper:
 
     def _publish(self, snapshot: Snapshot) -> None:
         own = tuple(sorted({str(address.address) for address in snapshot.addresses}))
-        view = View(snapshot, policy.ways(self.config, snapshot, self.peers, self.health), own)
+        view = View(snapshot, ways(self.config, snapshot, self.peers, self.health), own)
         if (view.ways, view.own) != (self.view.ways, self.view.own):
             self.view = view
             self._changed(view)

@@ -211,5 +211,5 @@ class Way:
     """For bind()."""
     remote: IPAddress
     port: int
-    rtt: float = field(default=0.0, compare=False)
-    """Round trip as last judged, in seconds; 0 when not known. No news by itself: hence not compared."""
+    rtt: float | None = None
+    """Seconds that a round trip over it takes, settled; None while nobody knows."""

@@ -1,7 +1,7 @@
-"""Modes and health, turned into a host as wanted and into ways to dial.
+"""Modes and health, turned into a host as wanted.
 
-``desired`` and ``ways`` are the judgement of plait: everything else observes
-or carries out. What the rules and tables are for:
+``desired`` (here) and ``ways`` (in `plait.paths.choice`) are where the judgement
+ends: everything else observes or carries out. What the rules and tables are for:
 
 ====  ========================  =====================================================
  800  our fwmark                intercepted packets are delivered to this host
@@ -23,11 +23,12 @@ that the first one went to, whichever link that subflow is to leave by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from plait.config.model import Config, Intercept, IPAddress, IPNetwork, Mode, TcpVia
 from plait.paths import intercept
+from plait.paths.choice import Chosen, Peers, chosen
 from plait.paths.marks import (
     ENDPOINT_IDS,
     FWMARK,
@@ -55,15 +56,9 @@ from plait.paths.model import (
     Route,
     RouteKind,
     Snapshot,
-    Way,
 )
 from plait.paths.reach import Reach, survey
-
-Peers = Mapping[str, tuple[IPAddress, ...]]
-"""The addresses of each exit, names resolved, in the order of the config."""
-
-Health = Mapping[str, bool]
-"""What probes say of each path, by its name; a path that is not in it is taken for healthy."""
+from plait.paths.standing import Health
 
 LIMITS = MptcpLimits(subflows=8, add_addr_accepted=8)
 """As many as the kernel allows (MPTCP_PM_ADDR_MAX)."""
@@ -77,7 +72,6 @@ _MPTCP_SYSCTLS = {
     "net/mptcp/stale_loss_cnt": "1",
 }
 _RP_FILTER_ALL = "net/ipv4/conf/all/rp_filter"
-_PREFERENCE = {Mode.MASTER: 0, Mode.ON: 1, Mode.BACKUP: 2, Mode.HANDOVER: 3, Mode.OFF: 4}
 _ANY: Mapping[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
 
@@ -87,51 +81,6 @@ def interest(config: Config, peers: Peers) -> Interest:
     destinations = tuple(dict.fromkeys(address for addresses in peers.values() for address in addresses))
     filters = (_RP_FILTER_ALL, *map(_rp_filter, interfaces)) if interfaces else ()
     return Interest(interfaces=interfaces, destinations=destinations, sysctls=(*_MPTCP_SYSCTLS, *filters))
-
-
-def ways(config: Config, snapshot: Snapshot, peers: Peers, health: Health) -> Mapping[str, tuple[Way, ...]]:
-    """How each exit can be dialled right now, best first; empty for one that no path reaches."""
-    reaches = usable(config, survey(config, snapshot), peers, health)
-    result: dict[str, tuple[Way, ...]] = {}
-    for peer in config.peers:
-        found = []
-        for reach in reaches:
-            dialled = reach.dial(peers.get(peer.name, ()))
-            if dialled is not None:
-                remote, local = dialled
-                path = reach.path
-                found.append(
-                    Way(
-                        exit_name=peer.name,
-                        path=path.name,
-                        interface=path.interface,
-                        mode=path.mode,
-                        local=local,
-                        remote=remote,
-                        port=peer.port,
-                    )
-                )
-        result[peer.name] = tuple(found)
-    return result
-
-
-def usable(config: Config, reaches: Iterable[Reach], peers: Peers, health: Health) -> list[Reach]:
-    """The paths to be used now, best first.
-
-    When health speaks against every one of them, it is not the paths that are ill (an exit restarts,
-    the power is out): they are kept as they are, so that connections live through it.
-    """
-    everyone = [address for addresses in peers.values() for address in addresses]
-    ready = [
-        reach
-        for reach in reaches
-        if reach.path.mode is not Mode.OFF
-        and reach.ready
-        and (not everyone or reach.dial(everyone) is not None)
-    ]
-    healthy = [reach for reach in ready if health.get(reach.path.name, True)] or ready
-    standing = [reach for reach in healthy if reach.path.mode is not Mode.HANDOVER]
-    return sorted(standing or healthy, key=lambda reach: (_PREFERENCE[reach.path.mode], reach.index))
 
 
 def desired(
@@ -147,9 +96,9 @@ def desired(
     if config.gateway is None:
         return HostState(limits=LIMITS, sysctls=_MPTCP_SYSCTLS) if config.exit else HostState()
     reaches = survey(config, snapshot)
-    chosen = usable(config, reaches, peers, health)
+    used = chosen(config, reaches, peers, health)
     mptcp = config.gateway.tcp is TcpVia.MPTCP
-    endpoints, notes = _endpoints(config, snapshot, chosen, peers) if mptcp else ((), ())
+    endpoints, notes = _endpoints(config, snapshot, used, peers) if mptcp else ((), ())
     routes: list[Route] = []
     rules: list[PolicyRule] = []
     if mptcp and config.gateway.intercept is Intercept.TPROXY:
@@ -159,7 +108,7 @@ def desired(
         routes += _table(reach, peers)
     rules += _link_rules(wanted) + _source_rules(wanted)
     if any(path.mode is Mode.MASTER for path in config.paths):
-        rules += _master_rules(chosen)
+        rules += _master_rules(used)
     return HostState(
         routes=tuple(routes),
         rules=tuple(rules),
@@ -273,11 +222,11 @@ def _source_rules(reaches: list[Reach]) -> list[PolicyRule]:
     return rules
 
 
-def _master_rules(chosen: list[Reach]) -> list[PolicyRule]:
+def _master_rules(used: list[Chosen]) -> list[PolicyRule]:
     """All other traffic by the master, or by the next best path while the master is not usable."""
     rules = []
     for family in (4, 6):
-        best = next((reach for reach in chosen if family in reach.hops), None)
+        best = next((each.reach for each in used if family in each.reach.hops), None)
         if best is not None:
             rules += _pair(family, PRIORITY_MASTER_SPECIFIC, PRIORITY_MASTER, best.table)
     return rules
@@ -309,7 +258,7 @@ def _pair(
 
 
 def _endpoints(
-    config: Config, snapshot: Snapshot, chosen: list[Reach], peers: Peers
+    config: Config, snapshot: Snapshot, used: list[Chosen], peers: Peers
 ) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
     """Where subflows may start. Ids depend on the config alone, so that no path's coming or going
     disturbs another: path *i* has ``201 + i`` for the family in which it reaches the first exit, and
@@ -322,7 +271,8 @@ def _endpoints(
     everyone = [address for addresses in peers.values() for address in addresses]
     endpoints: list[Endpoint] = []
     notes: list[str] = []
-    for reach in sorted(chosen, key=lambda reach: reach.index):
+    for each in sorted(used, key=lambda each: each.reach.index):
+        reach = each.reach
         for position, address in enumerate(_subflow_sources(reach, everyone)):
             slot = reach.index + position * len(config.paths)
             assert reach.link is not None  # it is usable
@@ -341,7 +291,7 @@ def _endpoints(
                 )
             else:
                 flags = EndpointFlags.SUBFLOW
-                if reach.path.mode is Mode.BACKUP:
+                if each.backup:
                     flags |= EndpointFlags.BACKUP
                 endpoints.append(
                     Endpoint(id=ENDPOINT_IDS[slot], address=address, flags=flags, ifindex=reach.link.index)

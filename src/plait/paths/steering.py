@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plait.config.model import Config, Mode
+from plait.paths.choice import Peers
 from plait.paths.model import Detour, Snapshot
-from plait.paths.policy import Peers
 from plait.paths.reach import survey
 
 

@@ -21,6 +21,7 @@ from plait.config.model import (
 )
 from plait.paths import policy
 from plait.paths.changes import AddEndpoint, AddRule, DeleteEndpoint, LoadTable, PutRoute
+from plait.paths.choice import ways
 from plait.paths.diff import diff, teardown
 from plait.paths.marks import PROTOCOL
 from plait.paths.model import Endpoint, EndpointFlags, Interest, PolicyRule, Route
@@ -260,8 +261,8 @@ def test_two_identical_modems(keeper: Keeper) -> None:
         ours = [route for route in snapshot.routes if route.table == table]
         assert {route.oif for route in ours} == {link.index}
         assert {str(route.gateway) for route in ours if route.dst.prefixlen == 0} == {"192.168.8.1"}
-    ways = policy.ways(keeper.config, snapshot, keeper.peers, {})["attic"]
-    assert [(way.interface, str(way.local)) for way in ways] == [
+    found = ways(keeper.config, snapshot, keeper.peers, {})["attic"]
+    assert [(way.interface, str(way.local)) for way in found] == [
         ("wan1", "192.168.8.100"),
         ("wan2", "192.168.8.101"),
     ]
@@ -281,7 +282,7 @@ def test_modems_that_give_the_very_same_address(keeper: Keeper) -> None:
     assert state.notes == (
         "wan2: 192.168.8.100 is the address of another link too; MPTCP can use it on one link only",
     )
-    assert len(policy.ways(keeper.config, snapshot, keeper.peers, {})["attic"]) == 2
+    assert len(ways(keeper.config, snapshot, keeper.peers, {})["attic"]) == 2
 
 
 def test_a_gateway_that_changes_is_replaced(keeper: Keeper) -> None:

@@ -21,8 +21,10 @@ from plait.kernel.linux import Host
 from plait.kernel.mptcp_info import IPPROTO_MPTCP, Subflow, is_mptcp, subflows
 from plait.kernel.rtnl import open_monitor
 from plait.paths import policy
+from plait.paths.choice import ways
 from plait.paths.diff import diff, teardown
 from plait.paths.model import Interest, Way
+from plait.paths.standing import Condition, Health, Standing
 
 from .namespaces import Namespace, eventually
 
@@ -42,7 +44,7 @@ class Pair:
     config: Config
     peers: dict[str, tuple[IPAddress, ...]]
 
-    def look(self, health: dict[str, bool] | None = None) -> list[str]:
+    def look(self, health: Health | None = None) -> list[str]:
         snapshot = self.host.observe(policy.interest(self.config, self.peers))
         changes = diff(snapshot, policy.desired(self.config, snapshot, self.peers, health or {}))
         assert self.host.apply(changes) == []
@@ -50,7 +52,7 @@ class Pair:
 
     def ways(self) -> tuple[Way, ...]:
         snapshot = self.host.observe(policy.interest(self.config, self.peers))
-        return policy.ways(self.config, snapshot, self.peers, {})["attic"]
+        return ways(self.config, snapshot, self.peers, {})["attic"]
 
     def dial(self, way: Way, stack: ExitStack) -> tuple[socket.socket, socket.socket]:
         family = socket.AF_INET6 if way.remote.version == 6 else socket.AF_INET
@@ -198,9 +200,9 @@ def test_a_bad_path_is_left_and_taken_again(pair: Pair) -> None:
     with ExitStack() as stack:
         near, _far = pair.dial(pair.ways()[0], stack)
         eventually(lambda: len(subflows(near)) == 2)
-        assert pair.look({"wan1": False}) == ["ip mptcp endpoint delete id 201"]
+        assert pair.look({"wan1": Standing(condition=Condition.DOWN)}) == ["ip mptcp endpoint delete id 201"]
         eventually(lambda: sources(near) == {"10.2.2.78"})
-        assert pair.look({"wan1": True}) == ["ip mptcp endpoint add 10.1.1.78 dev wan1 id 201 subflow"]
+        assert pair.look({"wan1": Standing()}) == ["ip mptcp endpoint add 10.1.1.78 dev wan1 id 201 subflow"]
         eventually(lambda: sources(near) == {"10.1.1.78", "10.2.2.78"})
 
 

@@ -15,6 +15,7 @@ from plait.paths import policy
 from plait.paths.changes import Change
 from plait.paths.diff import diff
 from plait.paths.model import TABLE_MAIN, Address, Route, Snapshot
+from plait.paths.standing import Health
 
 from .namespaces import Namespace
 
@@ -114,7 +115,7 @@ class Keeper:
     world: World
     config: Config
     peers: dict[str, tuple[IPAddress, ...]]
-    health: dict[str, bool] = field(default_factory=dict)
+    health: Health = field(default_factory=dict)
 
     def observe(self) -> Snapshot:
         return self.world.host.observe(policy.interest(self.config, self.peers))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from plait.config.model import Config, Gateway, IPAddress, IPNetwork, Mode, Path, Peer, Secret
 from plait.paths.model import TABLE_MAIN, Address, Link, Route, Snapshot
+from plait.paths.standing import Condition, Health, Standing
 
 LAN = Gateway(lan=("lan",))
 ATTIC: dict[str, tuple[IPAddress, ...]] = {"attic": (ip_address("10.1.1.70"), ip_address("10.2.2.70"))}
@@ -91,3 +93,12 @@ def with_routes(snapshot: Snapshot, *texts: str) -> Snapshot:
 
 def with_addresses(snapshot: Snapshot, *addresses: Address) -> Snapshot:
     return replace(snapshot, addresses=snapshot.addresses + addresses)
+
+
+DOWN = Standing(condition=Condition.DOWN)
+UP = Standing(condition=Condition.UP)
+
+
+def told(health: Mapping[str, bool] | None) -> Health:
+    """Health in the fewest words: up or down."""
+    return {name: UP if up else DOWN for name, up in (health or {}).items()}

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from plait.config.model import Config, Exit, Gateway, Intercept, IPAddress, Mode, Path, TcpVia
 from plait.paths import policy
+from plait.paths.choice import ways
 from plait.paths.diff import diff
 from plait.paths.model import Endpoint, EndpointFlags, HostState, Snapshot
 
-from .scene import ATTIC, FAR, config, host, path, with_routes
+from .scene import ATTIC, FAR, config, host, path, told, with_routes
 
 WANS = host(wan1="10.1.1.78/24", wan2="10.2.2.78/24", wan3="10.3.3.78/24")
 DEFAULTS = ["default via 10.1.1.1 dev wan1", "default via 10.2.2.1 dev wan2 metric 5"]
@@ -25,7 +26,7 @@ def want(
     health: dict[str, bool] | None = None,
     peers: dict[str, tuple[IPAddress, ...]] = ATTIC,
 ) -> HostState:
-    return policy.desired(configured, snapshot, peers, health or {})
+    return policy.desired(configured, snapshot, peers, told(health))
 
 
 def endpoints(state: HostState) -> str:
@@ -36,8 +37,7 @@ def endpoints(state: HostState) -> str:
 
 
 def dialled(configured: Config, snapshot: Snapshot = WANS, health: dict[str, bool] | None = None) -> str:
-    ways = policy.ways(configured, snapshot, ATTIC, health or {})["attic"]
-    return " ".join(way.interface for way in ways)
+    return " ".join(way.interface for way in ways(configured, snapshot, ATTIC, told(health))["attic"])
 
 
 def plan(state: HostState, snapshot: Snapshot = WANS) -> list[str]:
@@ -100,20 +100,6 @@ def test_an_endpoint_is_bound_to_its_link() -> None:
         Endpoint(id=201, address=ip_address("10.1.1.78"), flags=EndpointFlags.SUBFLOW, ifindex=3),
         Endpoint(id=202, address=ip_address("10.2.2.78"), flags=EndpointFlags.SUBFLOW, ifindex=4),
     )
-
-
-def test_a_way_says_all_that_a_dial_needs() -> None:
-    way = policy.ways(config(path("wan2")), WANS, ATTIC, {})["attic"][0]
-    assert (way.exit_name, way.path, way.interface, way.mode) == ("attic", "wan2", "wan2", Mode.ON)
-    assert (str(way.local), str(way.remote), way.port) == ("10.2.2.78", "10.2.2.70", 8388)
-
-
-def test_ways_name_every_exit_also_one_that_can_not_be_reached() -> None:
-    configured = config(path("wan1"), peers=("attic", "vps"))
-    assert {name: len(ways) for name, ways in policy.ways(configured, WANS, ATTIC, {}).items()} == {
-        "attic": 1,
-        "vps": 0,
-    }
 
 
 def test_the_seeds_tables() -> None:
@@ -327,19 +313,19 @@ def test_whatever_happens(modes: list[Mode], links: list[str], data: st.DataObje
         **{name: link.format(i) for i, (name, link) in enumerate(zip(names, links, strict=True), 1)}
     )
     health = data.draw(st.dictionaries(st.sampled_from(names), st.booleans()))
-    state = policy.desired(configured, snapshot, ATTIC, health)
-    ways = policy.ways(configured, snapshot, ATTIC, health)["attic"]
+    state = policy.desired(configured, snapshot, ATTIC, told(health))
+    found = ways(configured, snapshot, ATTIC, told(health))["attic"]
     indices = {link.index: link for link in snapshot.links}
     assert all(indices[each.ifindex].carrier for each in state.endpoints)
     assert len({each.id for each in state.endpoints}) == len(state.endpoints)
     assert len(set(state.rules)) == len(state.rules)
-    assert {way.interface for way in ways} == {indices[each.ifindex].name for each in state.endpoints}
-    assert Mode.OFF not in {way.mode for way in ways}
-    if {way.mode for way in ways} - {Mode.HANDOVER}:
-        assert Mode.HANDOVER not in {way.mode for way in ways}
-    if any(health.get(way.path, True) for way in ways):
-        assert all(health.get(way.path, True) for way in ways)
-    assert state == policy.desired(configured, snapshot, ATTIC, health)
+    assert {way.interface for way in found} == {indices[each.ifindex].name for each in state.endpoints}
+    assert Mode.OFF not in {way.mode for way in found}
+    if {way.mode for way in found} - {Mode.HANDOVER}:
+        assert Mode.HANDOVER not in {way.mode for way in found}
+    if any(health.get(way.path, True) for way in found):
+        assert all(health.get(way.path, True) for way in found)
+    assert state == policy.desired(configured, snapshot, ATTIC, told(health))
 
 
 def test_networks_are_compared_within_their_family() -> None:

@@ -8,13 +8,13 @@ from plait.config.model import Mode
 from plait.paths.model import Snapshot
 from plait.paths.state import states
 
-from .scene import ATTIC, config, host, path
+from .scene import ATTIC, config, host, path, told
 
 WANS = host(wan1="10.1.1.78/24", wan2="10.2.2.78/24")
 
 
-def told(second: Mode, snapshot: Snapshot, health: dict[str, bool] | None = None) -> list[str]:
-    found = states(config(path("wan1"), path("wan2", second)), snapshot, ATTIC, health or {})
+def words(second: Mode, snapshot: Snapshot, health: dict[str, bool] | None = None) -> list[str]:
+    found = states(config(path("wan1"), path("wan2", second)), snapshot, ATTIC, told(health))
     return [f"{each.state.value}: {each.why}".rstrip(": ") for each in found]
 
 
@@ -44,4 +44,4 @@ def told(second: Mode, snapshot: Snapshot, health: dict[str, bool] | None = None
     ],
 )
 def test_states(second: Mode, snapshot: Snapshot, health: dict[str, bool], expected: list[str]) -> None:
-    assert told(second, snapshot, health) == expected
+    assert words(second, snapshot, health) == expected

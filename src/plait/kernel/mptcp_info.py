@@ -12,8 +12,11 @@ import errno
 import os
 import socket
 import struct
+import sys
+import threading
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from plait.config.model import IPAddress
 
@@ -22,6 +25,7 @@ _SOL_MPTCP = 284
 _MPTCP_INFO, _MPTCP_FULL_INFO = 1, 4
 _TCP_IS_MPTCP = 43
 _TCP_ESTABLISHED = 1
+_APP_LIMITED = 0x01 if sys.byteorder == "little" else 0x80  # tcpi_delivery_rate_app_limited, a bit field
 _MAX_SUBFLOWS = 16  # the kernel keeps dead ones listed for a while beside at most nine live ones
 
 # struct mptcp_subflow_info: id, padding, two sockaddr_storage.
@@ -58,6 +62,10 @@ class Subflow:
     """Segments in flight."""
     last_received_ms: int
     """How long ago the last data came in."""
+    last_heard_ms: int
+    """How long ago the last acknowledgement came in, alone or with data (`tcp_ack`, net/ipv4/tcp_input.c)."""
+    rate_bps: int
+    """Delivery rate, bit/s; 0 where the application and not the path was the limit."""
 
 
 def is_mptcp(connection: socket.socket) -> bool:
@@ -74,47 +82,75 @@ def is_mptcp(connection: socket.socket) -> bool:
     return True
 
 
+class _Room:
+    """Where the kernel writes its answer: made once, for a worker looks many times a second."""
+
+    def __init__(self) -> None:
+        self.infos = ctypes.create_string_buffer(_MAX_SUBFLOWS * _SUBFLOW.size)
+        self.tcps = ctypes.create_string_buffer(_MAX_SUBFLOWS * _TCP_INFO.size)
+        self.full = ctypes.create_string_buffer(_FULL.size + _MPTCP_INFO_ROOM)
+        self.length = ctypes.c_uint32()
+        self._heads = ctypes.addressof(self.full)
+        self._question = _FULL.pack(
+            *(0, _TCP_INFO.size, 0, _SUBFLOW.size, 0, _MAX_SUBFLOWS),
+            ctypes.addressof(self.infos),
+            ctypes.addressof(self.tcps),
+        )
+
+    def ask(self, fd: int) -> int:
+        """Fill in; 0 or an errno."""
+        ctypes.memmove(self._heads, self._question, _FULL.size)
+        self.length.value = len(self.full)
+        refused = _libc.getsockopt(
+            fd, _SOL_MPTCP, _MPTCP_FULL_INFO, ctypes.byref(self.full), ctypes.byref(self.length)
+        )
+        return ctypes.get_errno() if refused else 0
+
+
+_room = threading.local()
+
+
 def subflows(connection: socket.socket) -> tuple[Subflow, ...]:
     """The established subflows; none when the connection is not MPTCP or the kernel can't tell."""
-    infos = ctypes.create_string_buffer(_MAX_SUBFLOWS * _SUBFLOW.size)
-    tcps = ctypes.create_string_buffer(_MAX_SUBFLOWS * _TCP_INFO.size)
-    full = ctypes.create_string_buffer(_FULL.size + _MPTCP_INFO_ROOM)
-    _FULL.pack_into(
-        full,
-        0,
-        0,
-        _TCP_INFO.size,
-        0,
-        _SUBFLOW.size,
-        0,
-        _MAX_SUBFLOWS,
-        ctypes.addressof(infos),
-        ctypes.addressof(tcps),
-    )
-    length = ctypes.c_uint32(len(full))
-    refused = _libc.getsockopt(
-        connection.fileno(), _SOL_MPTCP, _MPTCP_FULL_INFO, ctypes.byref(full), ctypes.byref(length)
-    )
-    if refused:
-        code = ctypes.get_errno()
+    room = getattr(_room, "it", None)
+    if room is None:
+        room = _room.it = _Room()
+    code = room.ask(connection.fileno())
+    if code:
         if code in (errno.EOPNOTSUPP, errno.ENOPROTOOPT, errno.EINVAL):
             return ()
         raise OSError(code, os.strerror(code))
-    count = min(_FULL.unpack_from(full)[4], _MAX_SUBFLOWS)
+    count = min(_FULL.unpack_from(room.full)[4], _MAX_SUBFLOWS)
     found = []
     for position in range(count):
-        info = _SUBFLOW.unpack_from(infos, position * _SUBFLOW.size)
-        tcp = _TCP_INFO.unpack_from(tcps, position * _TCP_INFO.size)
-        subflow = _subflow(info[2], info[3], tcp)
-        if subflow is not None:
-            found.append(subflow)
+        here, there = _SUBFLOW.unpack_from(room.infos, position * _SUBFLOW.size)[2:]
+        tcp = _TCP_INFO.unpack_from(room.tcps, position * _TCP_INFO.size)
+        if tcp[0] == _TCP_ESTABLISHED:
+            local, remote = _address(here), _address(there)
+            if local is not None and remote is not None:
+                found.append(_subflow(local, remote, tcp))
     return tuple(found)
 
 
-def _subflow(local: bytes, remote: bytes, tcp: tuple[int, ...]) -> Subflow | None:
-    here, there = _address(local), _address(remote)
-    if tcp[0] != _TCP_ESTABLISHED or here is None or there is None:
-        return None
+def flows(connection: socket.socket) -> tuple[Subflow, ...]:
+    """The subflows; of a connection that is plain TCP (or whose kernel can't tell), itself as its only one.
+
+    None when it is not established. Raises OSError when the socket can't be asked.
+    """
+    found = subflows(connection)
+    if found:
+        return found
+    raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    if len(raw) < _TCP_INFO.size:
+        return ()
+    tcp = _TCP_INFO.unpack(raw)
+    if tcp[0] != _TCP_ESTABLISHED:
+        return ()
+    here, there = connection.getsockname(), connection.getpeername()
+    return (_subflow((_plain(here[0]), here[1]), (_plain(there[0]), there[1]), tcp),)
+
+
+def _subflow(here: tuple[IPAddress, int], there: tuple[IPAddress, int], tcp: tuple[int, ...]) -> Subflow:
     return Subflow(
         local=here[0],
         local_port=here[1],
@@ -122,6 +158,7 @@ def _subflow(local: bytes, remote: bytes, tcp: tuple[int, ...]) -> Subflow | Non
         remote_port=there[1],
         unacked=tcp[12],
         last_received_ms=tcp[19],
+        last_heard_ms=tcp[20],
         rtt_us=tcp[23],
         rttvar_us=tcp[24],
         segments_retrans=tcp[31],
@@ -129,18 +166,29 @@ def _subflow(local: bytes, remote: bytes, tcp: tuple[int, ...]) -> Subflow | Non
         bytes_received=tcp[35],
         min_rtt_us=tcp[39],
         segments_out=tcp[41],
+        rate_bps=0 if tcp[7] & _APP_LIMITED else tcp[42] * 8,
         bytes_sent=tcp[48],
         bytes_retrans=tcp[49],
     )
 
 
-def _address(storage: bytes) -> tuple[IPAddress, int] | None:
-    """From ``struct sockaddr_storage``; IPv4 within IPv6 is given as IPv4."""
-    (family,) = struct.unpack_from("=H", storage)
-    (port,) = struct.unpack_from("!H", storage, 2)
+@lru_cache(maxsize=1024)
+def _read_address(head: bytes) -> tuple[IPAddress, int] | None:
+    (family,) = struct.unpack_from("=H", head)
+    (port,) = struct.unpack_from("!H", head, 2)
     if family == socket.AF_INET:
-        return IPv4Address(storage[4:8]), port
+        return IPv4Address(head[4:8]), port
     if family == socket.AF_INET6:
-        address = IPv6Address(storage[8:24])
+        address = IPv6Address(head[8:24])
         return address.ipv4_mapped or address, port
     return None
+
+
+def _address(storage: bytes) -> tuple[IPAddress, int] | None:
+    """From ``struct sockaddr_storage``; IPv4 within IPv6 is given as IPv4."""
+    return _read_address(storage[:24])
+
+
+def _plain(text: str) -> IPAddress:
+    address = ip_address(text.partition("%")[0])
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

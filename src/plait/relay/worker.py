@@ -20,6 +20,7 @@ from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
 from plait.relay.admission import Admission
+from plait.relay.evidence import Evidence
 from plait.relay.exit import Doorkeeper
 from plait.relay.gateway import Interceptor, Upstream, Way
 from plait.relay.listener import Listener
@@ -54,6 +55,7 @@ class Worker:
         self._listeners: list[Listener] = []
         self._interceptors: list[Interceptor] = []
         self._upstreams: dict[str, Upstream] = {}
+        self._evidence: Evidence | None = None
         self._door: Doorkeeper | None = None
         self._admission: Admission | None = None
         self._draining = False
@@ -82,6 +84,8 @@ class Worker:
         self._sweep_every = min(15.0, max(0.05, shortest / 8))
         self.loop.after(self._sweep_every, self._sweep)
         self.loop.after(_TALLY_EVERY, self._tell_tally)
+        if self._upstreams:
+            self._evidence = Evidence(self.pump, self._upstreams, self._say)
         # What exists now stays for good: leave it out of every later collection.
         gc.collect()
         gc.freeze()
@@ -304,6 +308,8 @@ class Worker:
 
     def _session_ended(self, session: Session, outcome: Outcome) -> None:
         tally = self.tally
+        if self._evidence is not None:
+            self._evidence.forget(session)
         tally.outcomes[outcome.value] += 1
         tally.up_bytes += session.up.count
         tally.down_bytes += session.down.count

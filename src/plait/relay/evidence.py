@@ -1,0 +1,211 @@
+"""What live connections show of the paths they use: looked at while they move, told to control.
+
+A look at one connection costs some 10 µs (one getsockopt), so each round looks at few: the busiest,
+some of the other busy ones in turn, and a few idle ones for the subflows that they may lack. Which are
+busy is seen by comparing counters, so that the data path need not note anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from heapq import nlargest
+
+from plait.kernel.mptcp_info import Subflow, flows, is_mptcp
+from plait.relay.gateway import Upstream
+from plait.relay.orders import JsonObject, Lacking, Traffic
+from plait.relay.pump import Pump, Session
+from plait.relay.silence import FlowRecord, fold, settle
+
+EVERY = 0.05
+"""Seconds between two looks while anything moves."""
+AT_REST = 0.25
+"""… while nothing does."""
+BUSY_FOR = 1.0
+"""Seconds for which a connection that moved is still looked at."""
+
+_BUSIEST = 8
+_DOUBTED = 4
+_IN_TURN = 8
+_IDLE = 2
+_COMPARED = 256
+"""Sessions whose counters are compared in one round."""
+_GROWN_UP = 1.0
+"""Seconds that a connection may take to have its subflows."""
+_REPORT = 1.0
+
+
+class _Watched:
+    """A session that moves, and what its subflows have shown."""
+
+    __slots__ = ("moved_at", "rate", "records")
+
+    def __init__(self) -> None:
+        self.moved_at = 0.0
+        self.rate = 0
+        self.records: dict[tuple[str, int], FlowRecord] = {}
+
+
+class Evidence:
+    """Looks at the sessions of a pump that lead to exits; ``say`` gets the messages for control."""
+
+    def __init__(
+        self, pump: Pump, upstreams: Mapping[str, Upstream], say: Callable[[JsonObject], None]
+    ) -> None:
+        self._pump = pump
+        self._upstreams = upstreams
+        self._say = say
+        self._counts: dict[Session, int] = {}
+        self._busy: dict[Session, _Watched] = {}
+        self._round: list[Session] = []
+        self._turn: list[Session] = []
+        self._idle: list[Session] = []
+        self._doubted: dict[Session, None] = {}
+        self._without: dict[tuple[str, str], dict[Session, float]] = {}
+        self._joined: dict[str, set[Session]] = {}
+        self._reported = pump.loop.now
+        self._lacking = False
+        pump.loop.after(EVERY, self._look)
+
+    def forget(self, session: Session) -> None:
+        """A session is over."""
+        self._busy.pop(session, None)
+        self._doubted.pop(session, None)
+        if self._counts.pop(session, None) is not None and session.exit in self._joined:
+            self._joined[session.exit].discard(session)
+            for sessions in self._without.values():
+                sessions.pop(session, None)
+
+    def _look(self) -> None:
+        now = self._pump.loop.now
+        self._compare(now)
+        told = self.look_at(self._chosen(), now)
+        if told:
+            self._say({"traffic": [traffic.to_json() for traffic in told]})
+        for _ in range(min(_IDLE, len(self._idle))):
+            session = self._idle.pop()
+            if not session.over:
+                self._note_subflows(session, _ask(session), now)
+        if now - self._reported >= _REPORT:
+            self._reported = now
+            self._report(now)
+        self._pump.loop.after(EVERY if self._busy else AT_REST, self._look)
+
+    def _compare(self, now: float) -> None:
+        """Find out who has moved, some sessions at a time."""
+        if not self._round:
+            self._round = [session for session in self._pump.sessions if session.exit]
+        counts, busy = self._counts, self._busy
+        part = self._round[-_COMPARED:]
+        del self._round[-_COMPARED:]
+        asking = not self._idle
+        for session in part:
+            if session.over:
+                continue
+            moved = session.up.count + session.down.count
+            before = counts.get(session, 0)
+            if moved != before:
+                counts[session] = moved
+                watched = busy.get(session)
+                if watched is None:
+                    watched = busy[session] = _Watched()
+                watched.moved_at = now
+                watched.rate = moved - before
+            elif asking and session not in busy:
+                self._idle.append(session)
+        for session, watched in list(busy.items()):
+            if now - watched.moved_at > BUSY_FOR and all(record.idle for record in watched.records.values()):
+                del busy[session]
+                self._doubted.pop(session, None)
+
+    def _chosen(self) -> list[Session]:
+        """Whom to look at in this round: the busiest, those in doubt, and some of the others in turn."""
+        busy = self._busy
+        if len(busy) <= _BUSIEST + _IN_TURN:
+            return list(busy)
+        chosen = dict.fromkeys(nlargest(_BUSIEST, busy, key=lambda session: busy[session].rate))
+        for session in list(self._doubted)[:_DOUBTED]:
+            chosen[session] = None
+        if not self._turn:
+            self._turn = list(busy)
+        while self._turn and len(chosen) < _BUSIEST + _IN_TURN:
+            session = self._turn.pop()
+            if session in busy:
+                chosen[session] = None
+        return list(chosen)
+
+    def look_at(self, sessions: list[Session], now: float) -> list[Traffic]:
+        """Look at these; what their paths show, for those of which there is anything to tell."""
+        by_path: dict[tuple[str, str], list[FlowRecord]] = {}
+        for session in sessions:
+            watched = self._busy[session]
+            found = _ask(session)
+            self._note_subflows(session, found, now)
+            former, watched.records = watched.records, {}
+            reading = session.down.pending is None
+            for flow in found:
+                local = str(flow.local)
+                record = former.get((local, flow.local_port))
+                if record is None:
+                    record = FlowRecord(flow, now)
+                else:
+                    record.look(flow, now, 2 * EVERY, reading=reading)
+                watched.records[local, flow.local_port] = record
+                by_path.setdefault((session.exit, local), []).append(record)
+            settle(list(watched.records.values()))
+            if any(record.waiting_ms for record in watched.records.values()):
+                self._doubted[session] = None
+            else:
+                self._doubted.pop(session, None)
+        return [
+            fold(exit_name, local, records, now)
+            for (exit_name, local), records in by_path.items()
+            if not all(record.idle for record in records)
+        ]
+
+    def _note_subflows(self, session: Session, found: tuple[Subflow, ...], now: float) -> None:
+        """Which of the paths that it could use a connection has no subflow on."""
+        if not found or now - session.born < _GROWN_UP:
+            return
+        joined = self._joined.setdefault(session.exit, set())
+        if session not in joined and not is_mptcp(session.far):
+            return
+        joined.add(session)
+        self._counts.setdefault(session, 0)
+        here = {str(flow.local) for flow in found}
+        version = found[0].local.version
+        for way in self._upstreams[session.exit].ways:
+            if way.local and (":" in way.local) == (version == 6):
+                without = self._without.setdefault((session.exit, way.local), {})
+                if way.local in here:
+                    without.pop(session, None)
+                else:
+                    without.setdefault(session, now)
+
+    def _report(self, now: float) -> None:
+        lacking = []
+        for (exit_name, local), sessions in list(self._without.items()):
+            ways = self._upstreams[exit_name].ways
+            if not sessions or all(way.local != local for way in ways):
+                # Nobody lacks it, or it is no path to this exit any more.
+                del self._without[exit_name, local]
+                continue
+            lacking.append(
+                Lacking(
+                    exit=exit_name,
+                    local=local,
+                    count=len(sessions),
+                    looked=len(self._joined[exit_name]),
+                    longest_s=round(now - min(sessions.values()), 3),
+                )
+            )
+        if lacking or self._lacking:
+            self._say({"subflows": [each.to_json() for each in lacking]})
+        self._lacking = bool(lacking)
+
+
+def _ask(session: Session) -> tuple[Subflow, ...]:
+    try:
+        return flows(session.far)
+    except OSError:
+        # Not a connection any more; its own event tells.
+        return ()

@@ -20,13 +20,14 @@ from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
 from plait.relay.admission import Admission
+from plait.relay.dialer import Failure
 from plait.relay.evidence import Evidence
 from plait.relay.exit import Doorkeeper
 from plait.relay.gateway import Interceptor, Upstream, Way
 from plait.relay.listener import Listener
 from plait.relay.loop import ENDED, IN, Loop
 from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, ListedWay, line
-from plait.relay.probe import Probe
+from plait.relay.probe import Probe, handshake
 from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
@@ -235,11 +236,27 @@ class Worker:
                 min(job.connect_timeout, 5.0),
             )
             return
+        if what == "connect":
+            way = self._way_asked(question)
+            if way is None:
+                answer["connect"] = {"ok": False, "rtt_ms": None, "why": Failure.NO_WAY.value}
+                self._say(answer)
+            else:
+                handshake(self.loop, way, lambda result: self._say(answer | {"connect": result}))
+            return
         if what == "sessions":
             answer["sessions"] = sessions(self.pump, self.loop.now)
         else:
             answer["tally"] = self._figures() | {"subflows": subflows(self.pump)}
         self._say(answer)
+
+    def _way_asked(self, question: JsonObject) -> Way | None:
+        """The way that a question is about: given with it, or one of those that we know."""
+        if isinstance(listed := question.get("way"), list):
+            return _way(listed)
+        upstream = self._upstreams.get(str(question["exit"]))
+        ways = upstream.ways if upstream is not None else ()
+        return next((way for way in ways if way.path == question.get("path")), None)
 
     def _figures(self) -> JsonObject:
         tally = self.tally

@@ -1,11 +1,12 @@
-"""From a password to sealed bytes: the Shadowsocks AEAD key schedule.
+"""From a password to sealed bytes: the Shadowsocks key schedules.
 
     password --EVP_BytesToKey(MD5)--> master key        once, when the config is read
     master key, salt --HKDF-SHA1, "ss-subkey"--> session key    one a direction
     session key, nonce 0, 1, 2, ... (12 B, little-endian)       two a chunk
 
 Source: shadowsocks.org, "AEAD ciphers" (SIP004); RFC 5869 for HKDF; OpenSSL's
-EVP_BytesToKey(3) with one round, MD5 and no salt.
+EVP_BytesToKey(3) with one round, MD5 and no salt. The methods of 2022 (SIP022)
+take their keys as they are, in base64, and derive with BLAKE3: `plait.wire.blake`.
 
 The key schedule needs the standard library only. The AEAD ciphers come from
 ``cryptography``, imported when the first sealed key is made and never for the
@@ -16,6 +17,8 @@ they are given the same two methods here.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -24,6 +27,7 @@ from functools import cache
 from typing import Protocol
 
 from plait.errors import MissingCapability
+from plait.wire import blake
 
 Bytes = bytes | bytearray | memoryview
 
@@ -55,6 +59,8 @@ class Suite:
     method: str
     key_size: int
     salt_size: int
+    edition: int = 2017
+    """Of the protocol: 2017 (SIP004) or 2022 (SIP022)."""
 
 
 SUITES = {
@@ -65,7 +71,17 @@ SUITES = {
         Suite("chacha20-ietf-poly1305", 32, 32),
     )
 }
-"""The sealed methods by name. ``none`` is not among them: it has no key."""
+"""The sealed methods of 2017 by name. ``none`` is not among them: it has no key."""
+
+SUITES_2022 = {
+    suite.method: suite
+    for suite in (
+        Suite("2022-blake3-aes-128-gcm", 16, 16, 2022),
+        Suite("2022-blake3-aes-256-gcm", 32, 32, 2022),
+        Suite("2022-blake3-chacha20-poly1305", 32, 32, 2022),
+    )
+}
+"""The methods of SIP022 by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +90,42 @@ class Key:
 
     suite: Suite
     secret: bytes = field(repr=False)
+    above: tuple[bytes, ...] = field(default=(), repr=False)
+    """Identity keys that a client names before its own, outermost first (SIP023); none with the
+    methods of 2017."""
 
     @classmethod
     def derive(cls, method: str, password: str) -> Key:
-        """The key of a password. ``MissingCapability`` when this host can't seal that way."""
-        suite = SUITES[method]
-        key = cls(suite, bytes_to_key(password.encode(), suite.key_size))
-        key.session(
-            bytes(suite.salt_size)
-        )  # so that what is missing shows at the start, not at the first client
+        """The key of a password. ``MissingCapability`` when this host can't seal that way.
+
+        With a method of 2022 the password is the key in base64, or several with ``:`` between them: the
+        identity keys of servers, then the user's own. ``ValueError`` when it is not, without a word of it.
+        """
+        suite = SUITES.get(method)
+        if suite is not None:
+            key = cls(suite, bytes_to_key(password.encode(), suite.key_size))
+        else:
+            suite = SUITES_2022[method]
+            keys = [_raw(part, suite) for part in password.split(":")]
+            key = cls(suite, keys[-1], tuple(keys[:-1]))
+        key.try_out()  # so that what is missing shows at the start, not at the first client
         return key
+
+    @classmethod
+    def heard(cls, method: str, text: str) -> Key:
+        """The opposite of `told`."""
+        *above, own = (bytes.fromhex(part) for part in text.split(":"))
+        return cls(SUITES.get(method) or SUITES_2022[method], own, tuple(above))
+
+    def told(self) -> str:
+        """As one process tells another, over a channel that nobody else hears."""
+        return ":".join(secret.hex() for secret in (*self.above, self.secret))
+
+    def try_out(self) -> None:
+        """Use it once, which loads all that it will ever need. May raise ``MissingCapability``."""
+        self.session(bytes(self.suite.salt_size))
+        if self.suite.edition == 2022 and self.suite.method != "2022-blake3-chacha20-poly1305":
+            blake.block(self.secret).decrypt(bytes(16))
 
     @property
     def key_size(self) -> int:
@@ -97,7 +139,19 @@ class Key:
 
     def session(self, salt: bytes) -> Aead:
         """The cipher of the direction that begins with ``salt``."""
-        return _backend().aeads[self.suite.method](session_key(self.secret, salt))
+        schedule = blake.session_key if self.suite.edition == 2022 else session_key
+        return _backend().aeads[self.suite.method](schedule(self.secret, salt))
+
+
+def _raw(text: str, suite: Suite) -> bytes:
+    """One key in base64."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != suite.key_size:
+        raise ValueError(f"{suite.method} takes keys of {suite.key_size} bytes in base64")
+    return raw
 
 
 def bytes_to_key(password: bytes, size: int) -> bytes:
@@ -192,4 +246,5 @@ def _backend() -> _Backend:
         return make if hasattr(kind, "encrypt_into") and hasattr(kind, "decrypt_into") else make_copying
 
     aes, chacha = maker(AESGCM), maker(ChaCha20Poly1305)
-    return _Backend({"aes-128-gcm": aes, "aes-256-gcm": aes, "chacha20-ietf-poly1305": chacha}, InvalidTag)
+    aeads = {suite: chacha if "chacha20" in suite else aes for suite in (*SUITES, *SUITES_2022)}
+    return _Backend(aeads, InvalidTag)

@@ -106,6 +106,9 @@ class Opener:
 
     __slots__ = ("_aead", "_broken", "_candidates", "_count", "_length", "_salt", "_salt_size", "_user")
 
+    _most = MAX_PAYLOAD
+    """Bytes of the longest payload that is taken."""
+
     def __init__(self, keys: Key | Candidates) -> None:
         candidates = (("", keys),) if isinstance(keys, Key) else tuple(keys)
         sizes = {key.salt_size for _, key in candidates}
@@ -158,7 +161,7 @@ class Opener:
                 return 0, 0
             aead = self._identify(bytes(data[:take]), data[take : take + _HEAD])
         opened, opened_into = aead.decrypt, aead.decrypt_into
-        count, length, put = self._count, self._length, 0
+        count, length, put, most = self._count, self._length, 0, self._most
         try:
             while True:
                 body = take + _HEAD
@@ -167,7 +170,7 @@ class Opener:
                         break
                     head = opened(count.to_bytes(12, "little"), data[take:body], None)
                     length = head[0] << 8 | head[1]
-                    if not 0 < length <= MAX_PAYLOAD:
+                    if not 0 < length <= most:
                         raise Forged(f"a chunk of {length} bytes")
                 stop = body + length + TAG
                 if stop > size:
@@ -206,10 +209,11 @@ class Opener:
 class Dial:
     """How a gateway greets: the address and what payload is there, as one piece."""
 
-    __slots__ = ("_sealer",)
+    __slots__ = ("_key", "_sealer")
 
     def __init__(self, key: Key | None, salt: bytes = b"") -> None:
         """``key`` is None for the method ``none``, which takes no salt."""
+        self._key = key
         self._sealer = None if key is None else Sealer(key, salt)
 
     def first(self, header: bytes, payload: Bytes = b"") -> tuple[bytes, Sealer | None]:
@@ -225,6 +229,10 @@ class Dial:
         out = bytearray(sealer.sealed_size(len(plain)))
         sealer.seal_into(plain, memoryview(out))
         return bytes(out), sealer
+
+    def opener(self) -> Opener | None:
+        """What opens the answer; None for the method ``none``."""
+        return None if self._key is None else Opener(self._key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import aead as real
 
 from plait.errors import MissingCapability
 from plait.wire import cipher
-from plait.wire.cipher import SUITES, Key, bytes_to_key, session_key
+from plait.wire.cipher import SUITES, SUITES_2022, Key, bytes_to_key, session_key
 from plait.wire.shadowsocks import Opener, Sealer
 
 METHODS = sorted(SUITES)
@@ -143,6 +144,7 @@ def test_an_absent_cipher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_none_needs_no_library() -> None:
     """In a process where ``cryptography`` can't be imported, both greetings work."""
     program = """
+import base64
 import sys
 sys.modules["cryptography"] = None
 from plait.wire import address, replay
@@ -153,3 +155,37 @@ print(sealer, request.target, request.first_payload, request.opener)
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert said == "None 192.0.2.1:80 b'payload' None\n"
+
+
+class TestKeysOf2022:
+    OWN = base64.b64encode(b"k" * 16).decode()
+    ABOVE = base64.b64encode(b"i" * 16).decode()
+
+    def test_a_password_is_the_key_in_base64(self) -> None:
+        key = Key.derive("2022-blake3-aes-128-gcm", self.OWN)
+        assert (key.secret, key.above) == (b"k" * 16, ())
+
+    def test_identity_keys_come_first(self) -> None:
+        key = Key.derive("2022-blake3-aes-128-gcm", f"{self.ABOVE}:{self.OWN}")
+        assert (key.secret, key.above) == (b"k" * 16, (b"i" * 16,))
+
+    @pytest.mark.parametrize("password", ["secret", "", OWN[:-1], OWN + ":", OWN + "\n", OWN[4:], "ключ"])
+    def test_any_other_password_is_refused_without_showing_it(self, password: str) -> None:
+        with pytest.raises(ValueError, match="16 bytes in base64") as caught:
+            Key.derive("2022-blake3-aes-128-gcm", password)
+        assert not password or password not in str(caught.value)
+
+    @pytest.mark.parametrize("method", SUITES_2022)
+    def test_sizes_are_those_of_the_specification(self, method: str) -> None:
+        size = 16 if "128" in method else 32
+        key = Key.derive(method, base64.b64encode(bytes(size)).decode())
+        assert (key.key_size, key.salt_size) == (size, size)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [Key.derive("aes-128-gcm", "x"), Key(SUITES_2022["2022-blake3-aes-256-gcm"], b"k" * 32, (b"a" * 32,))],
+)
+def test_keys_travel_whole_and_do_not_print(key: Key) -> None:
+    assert Key.heard(key.suite.method, key.told()) == key
+    assert not any(part in repr(key) for part in key.told().split(":"))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Generic
 
 from plait.relay.loop import ENDED, FAILED, OUT, Loop, Timer
-from plait.relay.race import ATTEMPT_DELAY, Candidate, Race
+from plait.relay.race import DELAYS, Candidate, Race, usual_delay
 
 _TINY = 1e-6
 
@@ -59,7 +59,8 @@ class Dial(Generic[Candidate]):
     """
 
     __slots__ = (
-        "_connect", "_done", "_failed", "_last", "_limit", "_loop", "_over", "_race", "_running", "_timer",
+        "_connect", "_done", "_failed", "_last", "_limit", "_loop", "_over", "_race", "_running",
+        "_tell_over", "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -69,16 +70,21 @@ class Dial(Generic[Candidate]):
         done: Callable[[socket.socket, Candidate, int], None],
         failed: Callable[[Failure], None],
         limit: float,
+        delay: Callable[[Candidate], float] = usual_delay,
+        over: Callable[[Dial[Candidate]], None] | None = None,
     ) -> None:
+        """``delay(candidate)`` is what a candidate gets before the next one is tried beside it; ``over``
+        is called once, however it ends."""
         self._loop = loop
         self._connect = connect
         self._done = done
         self._failed = failed
-        self._race: Race[Candidate] = Race()
+        self._race: Race[Candidate] = Race(delay)
         self._running: dict[int, tuple[socket.socket, Candidate]] = {}
         self._last = Failure.NO_ADDRESS
         self._timer: Timer | None = None
         self._over = False
+        self._tell_over = over
         self._limit = loop.timeout(limit, self._timed_out)
 
     def offer(self, candidates: Iterable[Candidate], *, last: bool = True, hold: float = 0.0) -> None:
@@ -89,9 +95,28 @@ class Dial(Generic[Candidate]):
         self._race.offer(candidates, last=last, held_until=self._loop.now + hold if hold else 0.0)
         self._step()
 
+    def revise(self, candidates: Sequence[Candidate]) -> None:
+        """Other candidates are the ones now: those that run and are not among them are given up, and the
+        next one starts at once."""
+        if self._over:
+            return
+        for fd, (sock, candidate) in list(self._running.items()):
+            if candidate not in candidates:
+                del self._running[fd]
+                self._loop.forget(fd)
+                sock.close()
+                self._last = Failure.NO_WAY
+                self._race.failed()
+        self._race.revise(candidates)
+        self._step()
+
     def cancel(self) -> None:
         """Give up without telling anybody."""
+        if self._over:
+            return
         self._over = True
+        if self._tell_over is not None:
+            self._tell_over(self)
         self._limit.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -124,11 +149,11 @@ class Dial(Generic[Candidate]):
         deadline = race.deadline()
         if deadline is not None:
             delay = max(0.0, deadline - self._loop.now)
-            # As a rule a candidate was started just now, and the delay is the same for every dial.
-            usual = abs(delay - ATTEMPT_DELAY) < _TINY
+            # As a rule a candidate was started just now, and its delay is one of a few.
+            usual = next((known for known in DELAYS if abs(delay - known) < _TINY), None)
             self._timer = (
-                self._loop.timeout(ATTEMPT_DELAY, self._step)
-                if usual
+                self._loop.timeout(usual, self._step)
+                if usual is not None
                 else self._loop.after(delay, self._step)
             )
 

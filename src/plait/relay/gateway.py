@@ -16,6 +16,7 @@ from plait.kernel.sockets import Where, begin_connect, local_address, original_d
 from plait.relay.dialer import Dial, Failure
 from plait.relay.legs import Leg, OpenLeg, SealLeg
 from plait.relay.pump import Pump, Session, reset
+from plait.relay.race import delay_for
 from plait.relay.tally import Tally
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Key
@@ -47,6 +48,15 @@ class Upstream:
     key: Key | None
     ways: Sequence[Way]
     mptcp: bool = True
+    dials: set[Dial[Way]] = field(default_factory=set)
+    """Those under way: they learn of it when the ways change."""
+
+    def turn_to(self, ways: Sequence[Way]) -> None:
+        """The ways have changed. When there is none now, dials under way wait for one."""
+        self.ways = ways
+        if ways:
+            for race in list(self.dials):
+                race.revise(ways)
 
 
 def dial(
@@ -73,9 +83,17 @@ def dial(
             congestion=pump.congestion,
         )
 
-    race: Dial[Way] = Dial(pump.loop, connect, done, failed, limit)
+    def over(race: Dial[Way]) -> None:
+        upstream.dials.discard(race)
+
+    race: Dial[Way] = Dial(pump.loop, connect, done, failed, limit, delay=_patience, over=over)
+    upstream.dials.add(race)
     race.offer(ways)
     return race
+
+
+def _patience(way: Way) -> float:
+    return delay_for(way.rtt)
 
 
 def spell(where: Where) -> str:

@@ -7,7 +7,7 @@ A gateway races its *ways* to an exit with it, an exit the addresses of a target
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
@@ -15,6 +15,11 @@ Candidate = TypeVar("Candidate", bound=Hashable)
 
 ATTEMPT_DELAY = 0.25
 """Seconds before the next candidate is tried beside the last (RFC 8305, section 5)."""
+
+DELAYS = (0.05, 0.075, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0)
+"""The lengths that a delay may have: few, so that the many timers of a busy loop stay cheap."""
+
+_ATTEMPT_RTTS = 2.0
 
 RESOLUTION_DELAY = 0.05
 """Seconds that a lone IPv4 answer waits for the IPv6 one (RFC 8305, section 3)."""
@@ -26,6 +31,20 @@ def interleave(first: Iterable[Candidate], second: Iterable[Candidate]) -> list[
     return [candidate for candidate in chain.from_iterable(pairs) if candidate is not None]
 
 
+def delay_for(rtt: float) -> float:
+    """How long to wait for a handshake whose round trip, in seconds, is known (RFC 8305, section 5, lets it
+    be told by that): two of them, but never so short that a moment's work at either end looks like a
+    dead path, nor so long that a dead one holds up anybody. 0 means not known."""
+    if rtt <= 0.0:
+        return ATTEMPT_DELAY
+    return next((delay for delay in DELAYS if delay >= _ATTEMPT_RTTS * rtt), DELAYS[-1])
+
+
+def usual_delay(candidate: object) -> float:
+    """The same for every candidate."""
+    return ATTEMPT_DELAY
+
+
 class Race(Generic[Candidate]):
     """Candidates in order of preference; a new one starts when the last has failed or dawdles.
 
@@ -35,7 +54,8 @@ class Race(Generic[Candidate]):
 
     __slots__ = ("_begun", "_closed", "_delay", "_held", "_next", "_running", "_waiting")
 
-    def __init__(self, delay: float = ATTEMPT_DELAY) -> None:
+    def __init__(self, delay: Callable[[Candidate], float] = usual_delay) -> None:
+        """``delay(candidate)``: seconds that one gets before the next is tried beside it."""
         self._waiting: deque[Candidate] = deque()
         self._begun: set[Candidate] = set()
         self._running = 0
@@ -53,6 +73,11 @@ class Race(Generic[Candidate]):
         self._held = held_until
         self._closed = last
 
+    def revise(self, candidates: Iterable[Candidate]) -> None:
+        """The candidates and their order have changed: those that wait are these now, but for the ones
+        that have begun. What runs goes on, until its owner says that it has `failed`."""
+        self._waiting = deque(dict.fromkeys(c for c in candidates if c not in self._begun))
+
     def failed(self) -> None:
         """A running candidate has failed: the next one need not wait (RFC 8305, section 5)."""
         self._running -= 1
@@ -65,7 +90,7 @@ class Race(Generic[Candidate]):
         candidate = self._waiting.popleft()
         self._begun.add(candidate)
         self._running += 1
-        self._next = now + self._delay
+        self._next = now + self._delay(candidate)
         return candidate
 
     def deadline(self) -> float | None:

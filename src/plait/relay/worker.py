@@ -205,7 +205,7 @@ class Worker:
         if isinstance(ways := message.get("ways"), dict):
             for name, listed in ways.items():
                 if name in self._upstreams:
-                    self._upstreams[name].ways = _ways(listed)
+                    self._upstreams[name].turn_to(_ways(listed))
         if isinstance(own := message.get("own"), list):
             from ipaddress import ip_address
 

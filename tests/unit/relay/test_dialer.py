@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -58,8 +59,11 @@ class Ports:
 
 
 @pytest.fixture
-def ports() -> Ports:
-    return Ports()
+def ports() -> Iterator[Ports]:
+    made = Ports()
+    yield made
+    for sock in (*made.stuck, made.listener):
+        sock.close()
 
 
 def dial(ports: Ports, candidates: list[str], limit: float = 5.0) -> Result:
@@ -67,8 +71,6 @@ def dial(ports: Ports, candidates: list[str], limit: float = 5.0) -> Result:
     race: Dial[str] = Dial(loop, ports.connect, result.done, result.lost.append, limit)
     race.offer(candidates)
     turn(loop, lambda: result.over)
-    for sock in (*ports.stuck, ports.listener):
-        sock.close()
     loop.close()
     return result
 
@@ -107,7 +109,47 @@ def test_cancel_tells_nobody(ports: Ports) -> None:
     turn(loop, lambda: ticks)
     assert not result.over
     loop.close()
-    ports.listener.close()
+
+
+def begin(ports: Ports, candidates: list[str], ended: list[object]) -> tuple[Loop, Result, Dial[str]]:
+    loop, result = Loop(), Result()
+    race: Dial[str] = Dial(
+        loop, ports.connect, result.done, result.lost.append, 20.0, delay=lambda _: 15.0, over=ended.append
+    )
+    race.offer(candidates)
+    return loop, result, race
+
+
+def test_a_way_that_dies_during_the_dial_is_left_for_the_next_at_once(ports: Ports) -> None:
+    ended: list[object] = []
+    loop, result, race = begin(ports, ["stuck"], ended)
+    begun = loop.now
+    race.revise(["open", "closed"])
+    turn(loop, lambda: result.over)
+    assert result.won == ["open"]
+    assert loop.now - begun < 10.0, "long before the next one's turn"
+    assert ended == [race]
+    race.revise(["stuck"])
+    assert len(ports.stuck) == 1, "what is over begins nothing"
+    loop.close()
+
+
+def test_a_way_that_is_still_one_goes_on(ports: Ports) -> None:
+    ended: list[object] = []
+    loop, result, race = begin(ports, ["open"], ended)
+    race.revise(["closed", "open"])
+    turn(loop, lambda: result.over)
+    assert result.won == ["open"]
+    loop.close()
+
+
+def test_no_way_left_is_a_failure(ports: Ports) -> None:
+    ended: list[object] = []
+    loop, result, race = begin(ports, ["stuck"], ended)
+    race.revise([])
+    assert result.lost == [Failure.NO_WAY]
+    assert ended == [race]
+    loop.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.relay.race import ATTEMPT_DELAY, Race, interleave
+from plait.relay.race import ATTEMPT_DELAY, DELAYS, Race, delay_for, interleave
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,34 @@ def test_each_candidate_starts_once_and_in_order(candidates: list[int], failures
         if next(fate, False):
             race.failed()
     assert begun == list(dict.fromkeys(candidates))
+
+
+@pytest.mark.parametrize(
+    ("rtt", "delay"),
+    [(0.0, ATTEMPT_DELAY), (0.0001, 0.05), (0.02, 0.05), (0.03, 0.075), (0.06, 0.15), (0.3, 0.6), (2.0, 1.0)],
+)
+def test_the_delay_follows_the_round_trip(rtt: float, delay: float) -> None:
+    assert delay_for(rtt) == delay
+    assert delay in DELAYS
+
+
+def test_each_candidate_gets_its_own_delay() -> None:
+    race: Race[str] = Race({"near": 0.05, "far": 0.6, "last": 0.1}.__getitem__)
+    race.offer(["near", "far", "last"], last=True)
+    assert race.due(1.0) == "near"
+    assert race.deadline() == pytest.approx(1.05)
+    assert race.due(1.05) == "far"
+    assert race.deadline() == pytest.approx(1.65)
+
+
+def test_other_candidates_than_before() -> None:
+    race: Race[str] = Race()
+    race.offer(["a", "b", "c"], last=True)
+    assert race.due(0.0) == "a"
+    race.revise(["d", "a", "c"])
+    race.failed()
+    assert race.due(0.0) == "d"
+    race.failed()
+    assert race.due(0.0) == "c"
+    race.failed()
+    assert race.lost

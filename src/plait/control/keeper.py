@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from plait.config.model import Config, IPAddress
@@ -20,9 +20,18 @@ from plait.kernel.api import HostApi
 from plait.kernel.capabilities import has_net_admin
 from plait.kernel.rtnl import drain, open_monitor
 from plait.paths import policy
-from plait.paths.changes import Change, DeleteEndpoint, DropTable, LoadTable, SetLimits, SetSysctl
+from plait.paths.changes import (
+    AddEndpoint,
+    Change,
+    DeleteEndpoint,
+    DropTable,
+    LoadTable,
+    SetLimits,
+    SetSysctl,
+)
 from plait.paths.choice import ways
 from plait.paths.diff import diff, teardown
+from plait.paths.marks import ENDPOINT_IDS
 from plait.paths.model import Detour, EndpointFlags, HostState, Interest, MptcpLimits, Snapshot, Way
 from plait.paths.standing import Health
 from plait.paths.steering import detours
@@ -69,6 +78,12 @@ class Keeper:
         """Whether the LAN's TCP is taken: an exit answers."""
         self.health: Health = {}
         self.view = View()
+        self.looked: Callable[[], None] = lambda: None
+        """Called after every look at the host."""
+        self.renewed: Callable[[str], None] = lambda path: None
+        """Called when a path's endpoint has been added, or added again."""
+        self._renew: set[str] = set()
+        self._returns: dict[str, int] = {}
         self._detours: tuple[Detour, ...] = ()
         self._carriers: tuple[bool, ...] = ()
         self._asking: asyncio.TimerHandle | None = None
@@ -92,6 +107,32 @@ class Keeper:
         """Look again soon."""
         self._wake.set()
 
+    def sever(self) -> None:
+        """Take the endpoints away that health forbids, at once and by what the last look has shown; then
+        look. A look takes some milliseconds, in which connections wait on a path that is dead."""
+        snapshot = self.view.snapshot
+        wanted = {each.id for each in self._desired(snapshot).endpoints}
+        dead: list[Change] = [
+            DeleteEndpoint(each, snapshot.device(each.ifindex))
+            for each in snapshot.endpoints
+            if each.id in ENDPOINT_IDS and each.id not in wanted
+        ]
+        if dead and self.config.gateway is not None:
+            self._apply(dead)
+            self.view = replace(
+                self.view,
+                snapshot=replace(
+                    snapshot, endpoints=tuple(each for each in snapshot.endpoints if each.id in wanted)
+                ),
+            )
+        self._wake.set()
+
+    def renew(self, paths: Iterable[str]) -> None:
+        """Delete and add the endpoints of these paths with the next look, so that every connection makes a
+        new subflow over them."""
+        self._renew.update(paths)
+        self._wake.set()
+
     def reconcile(self, *, interception: bool = True) -> list[Change]:
         """One round: bring the host to what is wanted; returns what had to be changed.
 
@@ -101,11 +142,9 @@ class Keeper:
         interest = policy.interest(self.config, self.peers)
         snapshot = self._host.observe(interest)
         self._detours = detours(self.config, snapshot, self.peers, self._detours)
-        state = policy.desired(
-            self.config, snapshot, self.peers, self.health, taking=self.taking, steering=self._detours
-        )
+        state = self._desired(snapshot)
         self._remember(snapshot, state)
-        changes = self._ours(diff(snapshot, state))
+        changes = self._ours(self._with_renewals(snapshot, state, diff(snapshot, state)))
         if not interception:
             changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
         if changes:
@@ -115,6 +154,10 @@ class Keeper:
             log.warning("%s", note)
         self._said = set(state.notes)
         self._publish(snapshot)
+        for change in changes:
+            if isinstance(change, AddEndpoint):
+                self._tell_renewed(snapshot, change.endpoint.ifindex)
+        self.looked()
         return changes
 
     def let_go(self) -> None:
@@ -154,6 +197,38 @@ class Keeper:
                 log.warning("a look at this host failed: %s; looking again", error)
                 await asyncio.sleep(_REST)
                 self._wake.set()
+
+    def _desired(self, snapshot: Snapshot) -> HostState:
+        return policy.desired(
+            self.config, snapshot, self.peers, self.health, taking=self.taking, steering=self._detours
+        )
+
+    def _with_renewals(self, snapshot: Snapshot, state: HostState, changes: list[Change]) -> list[Change]:
+        """The changes, and for paths to be renewed that keep their endpoints: those deleted and added."""
+        for name, standing in self.health.items():
+            if standing.returns != self._returns.setdefault(name, standing.returns):
+                self._returns[name] = standing.returns
+                self._renew.add(name)
+        indices = {
+            link.index
+            for path in self.config.paths
+            if path.name in self._renew and (link := snapshot.link(path.interface)) is not None
+        }
+        self._renew.clear()
+        if not indices:
+            return changes
+        kept = [each for each in state.endpoints if each in snapshot.endpoints and each.ifindex in indices]
+        return [
+            *(DeleteEndpoint(each, snapshot.device(each.ifindex)) for each in kept),
+            *changes,
+            *(AddEndpoint(each, snapshot.device(each.ifindex)) for each in kept),
+        ]
+
+    def _tell_renewed(self, snapshot: Snapshot, index: int) -> None:
+        for path in self.config.paths:
+            link = snapshot.link(path.interface)
+            if link is not None and link.index == index:
+                self.renewed(path.name)
 
     def _event(self, monitor: socket.socket) -> None:
         drain(monitor)

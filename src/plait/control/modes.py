@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from plait.config.model import Config, Mode
 from plait.config.values import suggest
 from plait.errors import UsageError
+from plait.paths.choice import with_modes
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +59,4 @@ class Modes:
 
     def merged(self, config: Config) -> Config:
         """The config with these modes in it. A master set live makes the config's own an ``on``."""
-        if not self._live:
-            return config
-        deposed = Mode.MASTER in (self._live.get(path.name) for path in config.paths)
-        paths = []
-        for path in config.paths:
-            mode = self._live.get(path.name)
-            if mode is None:
-                mode = Mode.ON if deposed and path.mode is Mode.MASTER else path.mode
-            paths.append(replace(path, mode=mode))
-        return replace(config, paths=tuple(paths))
+        return with_modes(config, self._live)

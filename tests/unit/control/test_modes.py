@@ -54,7 +54,7 @@ def test_what_does_not_exist_is_named_and_changes_nothing() -> None:
     with pytest.raises(UsageError, match="bakcup is not a mode") as wrong_mode:
         modes.put(OF_CONFIG, "lte", "bakcup")
     assert wrong_mode.value.hint == "did you mean backup?"
-    assert modes.merged(OF_CONFIG) is OF_CONFIG
+    assert modes.merged(OF_CONFIG) == OF_CONFIG
     assert kept == []
 
 

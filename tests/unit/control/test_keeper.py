@@ -115,10 +115,6 @@ def test_an_endpoint_that_health_forbids_goes_before_anything_is_looked_at() -> 
         gateway = ip_address(f"10.{number}.1.1")
         index = host.links[f"wan{number}"].index
         host.add_route(Route(dst=ip_network("0.0.0.0/0"), oif=index, table=254, gateway=gateway))
-            Route(
-                dst=ip_network("0.0.0.0/0"), oif=host.links[f"wan{number}"].index, table=254, gateway=gateway
-            )
-        )
     config = replace(CONFIG, paths=(*CONFIG.paths, Path(interface="wan2", name="wan2")))
 
     async def main() -> None:

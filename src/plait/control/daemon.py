@@ -328,7 +328,7 @@ class Daemon:
             return ""
         found = self._keys.get((method, password))
         if found is None:
-            found = self._keys[method, password] = Key.derive(method.value, password.reveal()).secret.hex()
+            found = self._keys[method, password] = Key.derive(method.value, password.reveal()).told()
         return found
 
     @staticmethod

@@ -6,7 +6,6 @@ connection ends when the handshake timeout passes, exactly as if they had never 
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -21,8 +20,10 @@ from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import RESOLUTION_DELAY, interleave
 from plait.relay.resolver import Resolver
 from plait.relay.tally import Tally
+from plait.wire.faults import PeerFault, Replayed
 from plait.wire.replay import SaltFilter
-from plait.wire.shadowsocks import Accept, Candidates, Forged, Malformed, Request, Sealer
+from plait.wire.shadowsocks import Opener, Request, Sealer
+from plait.wire.streams import Accept, Keyring
 
 PROBE_HOST = "probe.plait.invalid"
 """A target that every plait exit answers itself, by sending the payload back: so a gateway can tell a
@@ -47,7 +48,7 @@ class Doorkeeper:
         resolver: Resolver,
         admission: Admission,
         *,
-        keys: Candidates,
+        keys: Keyring,
         salts: SaltFilter | None,
         trust: Iterable[IPv4Network | IPv6Network],
         handshake: float,
@@ -59,7 +60,6 @@ class Doorkeeper:
         self.admission = admission
         self.salts = salts
         self._keys = keys
-        self._key_of = dict(keys)
         self._trust = tuple(trust)
         self._trusted: dict[str, bool] = {}
         self._handshake = handshake
@@ -72,7 +72,7 @@ class Doorkeeper:
             self.tally.stranger("untrusted", peer)
             reset(sock)
             return
-        visitor = _Visitor(self, sock, peer, Accept(self._keys or None))
+        visitor = _Visitor(self, sock, peer, self._keys.accept())
         self._waiting[visitor] = self.pump.loop.now + self._handshake
         if len(self._waiting) > _STRANGERS:
             self._waiting.popitem(last=False)[0].close("crowded out")
@@ -98,14 +98,13 @@ class Doorkeeper:
         else:
             _Opening(self, sock, peer, request, mask)
 
-    def sealer(self, user: str | None) -> Sealer:
-        """A sealer for the answer to ``user``, with a fresh salt."""
-        key = self._key_of[user or ""]
-        salt = os.urandom(key.salt_size)
-        if self.salts is not None:
+    def sealer(self, opener: Opener) -> Sealer:
+        """A sealer for the answer to what ``opener`` opens."""
+        sealer, salt = self._keys.answer(opener)
+        if self.salts is not None and salt is not None:
             # Our own answer must not come back to us as a request.
             self.salts.seen_before(salt)
-        return Sealer(key, salt)
+        return sealer
 
     def _trusts(self, peer: str) -> bool:
         known = self._trusted.get(peer)
@@ -158,7 +157,11 @@ class _Visitor:
                 continue
             try:
                 request = self._accept.feed(bytes(view[:n]))
-            except (Forged, Malformed):
+            except Replayed:
+                # Of another time: a replay, or a wrong clock (methods of 2022).
+                self._unproved("out of time")
+                continue
+            except PeerFault:
                 self._unproved("unsealed")
                 continue
             if request is None:
@@ -252,7 +255,7 @@ class _Opening:
             down: Leg = Leg(session, target_sock, self._sock)
         else:
             up = OpenLeg(session, self._sock, target_sock, request.opener, request.leftover)
-            down = SealLeg(session, target_sock, self._sock, door.sealer(request.user))
+            down = SealLeg(session, target_sock, self._sock, door.sealer(request.opener))
         if request.first_payload:
             up.count = len(request.first_payload)
             up.pending = memoryview(request.first_payload)
@@ -269,7 +272,7 @@ class _Echo:
         self._sock = sock
         payload = request.first_payload[:_PROBE_LIMIT]
         if request.opener is not None and payload:
-            sealer = door.sealer(request.user)
+            sealer = door.sealer(request.opener)
             answer = bytearray(sealer.sealed_size(len(payload)))
             sealer.seal_into(payload, memoryview(answer))
             payload = bytes(answer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,8 +21,7 @@ from plait.relay.race import delay_for
 from plait.relay.tally import Tally
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Key
-from plait.wire.shadowsocks import Dial as Greeting
-from plait.wire.shadowsocks import Opener
+from plait.wire.streams import dial as greet
 
 _FIRST = 16384
 """Most client bytes that travel with the address: as much as one sealed chunk takes."""
@@ -190,17 +190,18 @@ class _Opening:
             return
         key = self._upstream.key
         header = encode_packed(*self._target)
-        greeting = Greeting(key, os.urandom(key.salt_size) if key else b"")
+        greeting = greet(key, os.urandom, time.time)
         first, sealer = greeting.first(header, buffer[:n])
         session = Session(pump, client, exit_sock, spell(self._target))
         session.peer = self._peer
         session.exit = self._upstream.name
-        if key is None or sealer is None:
+        opener = greeting.opener()
+        if opener is None or sealer is None:
             up: Leg = Leg(session, client, exit_sock)
             down: Leg = Leg(session, exit_sock, client)
         else:
             up = SealLeg(session, client, exit_sock, sealer)
-            down = OpenLeg(session, exit_sock, client, Opener(key))
+            down = OpenLeg(session, exit_sock, client, opener)
         up.count = n
         up.pending = memoryview(first)
         session.start(up, down, 0, mask)

@@ -27,8 +27,8 @@ _TURN = 8
 _SEAL_ROOM = 1 << 13
 """Most that salt, lengths and tags add to one full read (17 chunks of 34 bytes, and 32)."""
 
-_CHUNK_ROOM = 1 << 15
-"""More than a partial sealed chunk can need (2 + 16 + 16383 + 16 bytes)."""
+_CHUNK_ROOM = 1 << 17
+"""More than a partial sealed chunk can need (some 16,400 bytes, with the methods of 2022 some 65,700)."""
 
 
 class Buffers:
@@ -186,7 +186,7 @@ class SealLeg(Leg):
 
 
 class OpenLeg(Leg):
-    """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest`` (under 16.5 kB)."""
+    """Sealed in, plain out. Keeps a chunk that has not come whole in ``rest``."""
 
     __slots__ = ("opener", "rest")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from plait.kernel.sockets import begin_connect, close_orderly
@@ -18,8 +19,8 @@ from plait.relay.gateway import Upstream, Way, dial
 from plait.relay.loop import ENDED, IN, Loop
 from plait.relay.pump import Pump, reset
 from plait.wire.address import Target, encode
-from plait.wire.shadowsocks import Dial as Greeting
-from plait.wire.shadowsocks import Forged, Opener
+from plait.wire.shadowsocks import Forged
+from plait.wire.streams import dial as greet
 
 PROBE_TARGET = encode(Target(PROBE_HOST, 7))
 _COOKIE = 8
@@ -71,6 +72,7 @@ class Probe:
         "_cookie",
         "_data",
         "_done",
+        "_greeting",
         "_interface",
         "_opener",
         "_over",
@@ -87,7 +89,8 @@ class Probe:
         self._begun = pump.loop.now
         self._rtt = 0.0
         self._cookie = os.urandom(_COOKIE)
-        self._opener = Opener(upstream.key) if upstream.key is not None else None
+        self._greeting = greet(upstream.key, os.urandom, time.time)
+        self._opener = self._greeting.opener()
         self._sock: socket.socket | None = None
         self._data = b""
         self._over = False
@@ -103,10 +106,7 @@ class Probe:
         self._sock = sock
         self._interface = way.interface
         self._rtt = loop.now - self._begun
-        key = self._upstream.key
-        first, _ = Greeting(key, os.urandom(key.salt_size) if key else b"").first(
-            PROBE_TARGET, memoryview(self._cookie)
-        )
+        first, _ = self._greeting.first(PROBE_TARGET, memoryview(self._cookie))
         loop.rebind(sock.fileno(), self._event)
         try:
             sock.send(first)
@@ -145,7 +145,9 @@ class Probe:
 
     def _late(self) -> None:
         if self._sock is not None:
-            self._finish("silent", "it listens but does not answer: another password or method?")
+            self._finish(
+                "silent", "it listens but does not answer: another password, method or clock?"
+            )
         else:
             self._finish("down", Failure.TIMEOUT.value)
 

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from plait.kernel.congestion import choose
@@ -32,8 +33,9 @@ from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
 from plait.relay.tally import Tally
-from plait.wire.cipher import SUITES, Key
+from plait.wire.cipher import Key
 from plait.wire.replay import SaltFilter
+from plait.wire.streams import Keyring
 
 log = logging.getLogger("plait.worker")
 
@@ -147,7 +149,11 @@ class Worker:
             self.tally,
             Resolver(self.loop),
             self._admission,
-            keys=[(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
+            keys=Keyring(
+                [(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
+                os.urandom,
+                time.time,
+            ),
             salts=salts,
             trust=[ip_network(text) for text in order.trust],
             handshake=job.handshake_timeout,
@@ -349,9 +355,9 @@ class Worker:
 
 
 def _key(method: str, secret: str) -> Key:
-    key = Key(SUITES[method], bytes.fromhex(secret))
+    key = Key.heard(method, secret)
     # Loads the cipher library now, while we may still read wherever it is.
-    key.session(bytes(key.salt_size))
+    key.try_out()
     return key
 
 

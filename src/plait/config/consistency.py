@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from plait.config.model import Method, Mode
+from plait.config import keys
+from plait.config.model import Method, Mode, Period
 from plait.config.tables import Draft, M, Placed
-from plait.config.values import show, suggest
+from plait.config.values import CREDENTIAL_MAX, show, suggest
 from plait.errors import Fault
 
 GATEWAY_HEADERS = frozenset(("gateway", "path", "rule", "proxy"))
 """Tables that only a gateway has. ``exit`` is either's, by its brackets."""
 
-EXIT_HEADERS = frozenset(("user", "tunnel"))
-"""Tables that only an exit has."""
+EXIT_HEADERS = frozenset(("user",))
+"""Tables that only an exit has. ``tunnel`` and ``relay`` are either's."""
 
 
 def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
@@ -33,6 +34,8 @@ def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
     _links_are_not_lans(draft)
     _references(draft)
     _admission(draft)
+    _users(draft)
+    _proxies(draft)
     _ports(draft)
     return _missing(draft, " + ".join(sources))
 
@@ -44,13 +47,14 @@ def _place(first: Placed[M], second: Placed[M], name: str) -> str:
 
 
 def _one_each(draft: Draft) -> None:
-    for singles in (draft.gateways, draft.exits, draft.tunnels):
+    for singles in (draft.gateways, draft.exits):
         for again in singles[1:]:
             again.table.fault("", f"is already in {singles[0].table.source}", "a node has one of each role")
-    for other in draft.relays[1:]:
-        if other.value != draft.relays[0].value:
-            problem = f"differs from the one in {draft.relays[0].table.source}"
-            other.table.fault("", problem, "both roles share the workers: write it once")
+    for shared, why in ((draft.relays, "the workers"), (draft.tunnels, "the tunnel")):
+        for other in shared[1:]:
+            if other.value != shared[0].value:
+                problem = f"differs from the one in {shared[0].table.source}"
+                other.table.fault("", problem, f"both roles share {why}: write it once")
 
 
 def _distinct(name: str, items: Sequence[Placed[M]], identity: Callable[[M], Hashable]) -> None:
@@ -113,15 +117,26 @@ def _admission(draft: Draft) -> None:
                     "is empty: with method none nobody could use this exit",
                     "name the gateways' addresses",
                 )
-            for user in draft.users:
-                user.table.fault(
-                    "", "can't be told apart with method none", "choose a sealed method in [exit]"
-                )
         elif not table.means("password") and not draft.users:
             remedy = "`plait keygen` makes one; [[user]] tables with one each will do too"
             table.fault("password", f"is missing: method {role.method.value} needs it", remedy)
+        elif not table.means("password") and role.method.key_bytes:
+            remedy = f"users are told apart under it; `plait keygen --method {role.method.value}` makes one"
+            table.fault("password", f"is missing: method {role.method.value} needs it beside users", remedy)
+
+
+def _users(draft: Draft) -> None:
+    """Users are told apart by their passwords, whose form depends on the exit's method."""
+    for item in draft.exits[:1]:
+        role = item.value
         taken = {role.password: "[exit]"} if role.password else {}
         for user in draft.users:
+            if not role.method.tells_users_apart:
+                problem = f"can't be told apart with method {role.method.value}"
+                user.table.fault("", problem, "choose another method in [exit]")
+                continue
+            if user.value.password:
+                user.table.take("password", keys.shared(role.method, identities=False), user.value.password)
             owner = (
                 taken.setdefault(user.value.password, user.table.key)
                 if user.value.password
@@ -129,6 +144,28 @@ def _admission(draft: Draft) -> None:
             )
             if owner != user.table.key:
                 user.table.fault("password", f"is the same as that of {owner}", "users are told apart by it")
+            if user.value.volume_period is not Period.NEVER and "volume" not in user.table:
+                user.table.fault("volume_period", "is of no use without `volume`", 'as in volume = "100 GB"')
+
+
+def _proxies(draft: Draft) -> None:
+    """A proxy is open to a LAN at most, unless it asks who comes."""
+    for item in draft.proxies:
+        proxy, table = item.value, item.table
+        if table.means("username") and not table.means("password"):
+            table.fault("password", "is missing: there is a username")
+        if table.means("password") and not table.means("username"):
+            table.fault("username", "is missing: there is a password")
+        if len(proxy.password.reveal().encode()) > CREDENTIAL_MAX:
+            table.fault("password", f"has more than {CREDENTIAL_MAX} bytes", "RFC 1929 allows no more")
+        address = proxy.listen[0]
+        private = address.is_private and not address.is_unspecified
+        if "listen" in table and proxy.listen[1] and not private and not table.means("username"):
+            table.fault(
+                "listen",
+                f"{address} can be reached from outside: anybody could use this proxy",
+                'listen on the LAN\'s address, as in "192.168.78.1:1081", or set username and password',
+            )
 
 
 def _ports(draft: Draft) -> None:
@@ -138,12 +175,12 @@ def _ports(draft: Draft) -> None:
         if last > 65535:
             problem = f"{len(draft.peers)} exits need the ports {first} to {last}"
             item.table.fault("port", problem, "begin lower; the highest port is 65535")
-        for role in draft.exits[:1]:
-            if first <= role.value.port <= last:
-                taken = f"{first}" if first == last else f"{first} to {last}"
-                role.table.fault(
-                    "port", f"{role.value.port} is taken by the interceptor", f"gateway.port gives it {taken}"
-                )
+        taken = f"{first}" if first == last else f"{first} to {last}"
+        others = [("port", role.table, role.value.port) for role in draft.exits[:1]]
+        others += [("listen", proxy.table, proxy.value.listen[1]) for proxy in draft.proxies]
+        for name, table, port in others:
+            if first <= port <= last:
+                table.fault(name, f"{port} is taken by the interceptor", f"gateway.port gives it {taken}")
 
 
 def _missing(draft: Draft, source: str) -> list[Fault]:
@@ -164,11 +201,7 @@ def _missing(draft: Draft, source: str) -> list[Fault]:
             remedy = "it needs [gateway], at least one [[exit]] and at least one [[path]]"
             faults.append(Fault(source, "", f"a gateway without {' and without '.join(lacks)}", remedy))
     if wants_exit and "exit" not in draft.headers:
-        which = " and ".join(
-            sorted(
-                f"[{name}]" if name == "tunnel" else f"[[{name}]]" for name in draft.headers & EXIT_HEADERS
-            )
-        )
+        which = " and ".join(sorted(f"[[{name}]]" for name in draft.headers & EXIT_HEADERS))
         faults.append(Fault(source, "", f"{which} without [exit]", "they say more about this box's own exit"))
     if not wants_gateway and not wants_exit and "exit" not in draft.headers:
         faults.append(

@@ -52,6 +52,8 @@ class UdpVia(Enum):
 
     TUNNEL = "tunnel"
     DIRECT = "direct"
+    SHADOWSOCKS = "shadowsocks"
+    """UDP only, one datagram a packet as Shadowsocks does it; the rest as with ``direct``."""
 
 
 class WhenExitLost(Enum):
@@ -68,6 +70,26 @@ class Method(Enum):
     AES_128_GCM = "aes-128-gcm"
     AES_256_GCM = "aes-256-gcm"
     CHACHA20_IETF_POLY1305 = "chacha20-ietf-poly1305"
+    AES_128_GCM_2022 = "2022-blake3-aes-128-gcm"
+    AES_256_GCM_2022 = "2022-blake3-aes-256-gcm"
+    CHACHA20_POLY1305_2022 = "2022-blake3-chacha20-poly1305"
+
+    @property
+    def key_bytes(self) -> int:
+        """What the password must be for SIP022's methods: base64 of so many bytes. 0 for all others."""
+        return _KEY_BYTES.get(self, 0)
+
+    @property
+    def tells_users_apart(self) -> bool:
+        """Whether one exit may have several users: by trying keys, or by SIP023's identity headers."""
+        return self not in (Method.NONE, Method.CHACHA20_POLY1305_2022)
+
+
+_KEY_BYTES = {
+    Method.AES_128_GCM_2022: 16,
+    Method.AES_256_GCM_2022: 32,
+    Method.CHACHA20_POLY1305_2022: 32,
+}
 
 
 class ProxyProtocol(Enum):
@@ -75,6 +97,21 @@ class ProxyProtocol(Enum):
 
     SOCKS5 = "socks5"
     HTTP = "http"
+
+
+class Protocol(Enum):
+    """What a ``[[rule]]`` may be limited to."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class Period(Enum):
+    """When a user's volume begins anew, by the exit's clock in UTC."""
+
+    NEVER = ""
+    DAY = "day"
+    MONTH = "month"
 
 
 class Verdict(Enum):
@@ -143,6 +180,8 @@ class Peer:
     """Must be the exit's."""
     password: Secret = field(default_factory=lambda: Secret(""))
     """Required unless the method is ``none``."""
+    public_key: str = ""
+    """The exit's, base64 of 32 bytes: the tunnel then knows the exit by more than the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +196,22 @@ class Path:
     """What the owner wants of it."""
     gateway: tuple[IPAddress, ...] = ()
     """Next hop, at most one of each family. By default found in the routing tables."""
+    metered: bool = False
+    """Each byte costs: fewer probes, and nothing is carried that could go elsewhere as well."""
+    weight: float = 1.0
+    """How much of the tunnel's traffic this path should carry, beside what it is able to."""
+    on_up: str = ""
+    """Shell command, run when the path comes up; its environment tells which path, and why."""
+    on_down: str = ""
+    """Shell command, run when it goes down."""
+    on_standby: str = ""
+    """Shell command, run when it works and carries nothing."""
+    watchdog: str = ""
+    """Wakes a link that stays down: ``pppd``, ``ifup``, ``networkctl``, ``link`` or a shell command."""
+    watchdog_after: float = 60.0
+    """How long a path must be down before that."""
+    watchdog_limit: int = 5
+    """Most attempts in one hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +226,12 @@ class Rule:
     """Destinations it is for; all when empty. Naming one beats the reserved ranges."""
     port: tuple[tuple[int, int], ...] = ()
     """Destination port ranges, both ends included; all when empty."""
+    protocol: tuple[Protocol, ...] = ()
+    """Protocols it is for; all when empty."""
+    mac: tuple[str, ...] = ()
+    """Ethernet addresses of clients it is for, in lower case; all when empty."""
+    domain: tuple[str, ...] = ()
+    """Domains it is for, each with all below it, in lower case; all when empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +244,10 @@ class Proxy:
     """What applications speak to it."""
     exit: str
     """The exit it leads to. Required."""
+    username: str = ""
+    """Who may use it; anybody who reaches the address when empty."""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    """Required with a ``username``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +258,12 @@ class User:
     """What counters and logs call them. Required."""
     password: Secret
     """Theirs alone. Required."""
+    rate: int = 0
+    """Most bits in a second, each direction; 0 is no limit. Written as a number or as ``"20 Mbit/s"``."""
+    volume: int = 0
+    """Most bytes in a period, both directions together; 0 is no limit. A number, or ``"100 GB"``."""
+    volume_period: Period = Period.NEVER
+    """``day``, ``month``, or empty: counted for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,18 +280,28 @@ class Exit:
     """Required unless the method is ``none`` or there are ``[[user]]`` tables."""
     allow: tuple[IPNetwork, ...] = ()
     """Private, link-local, loopback or own addresses that may be dialled all the same."""
+    deny: tuple[IPNetwork, ...] = ()
+    """Addresses that may not be dialled, whatever ``allow`` says."""
     trust: tuple[IPNetwork, ...] = ()
     """Who may come when the method is ``none``; required then."""
+    fallback: tuple[str, int] | None = None
+    """Where strangers' connections are handed on to, as host and port; they are left hanging when empty."""
+    private_key: Secret = field(default_factory=lambda: Secret(""))
+    """The tunnel's, base64 of 32 bytes; its public half goes into the gateways' ``[[exit]]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
-    """``[tunnel]``: the exit's side of the datagram tunnel."""
+    """``[tunnel]``: the datagram tunnel, the same for both roles."""
 
     subnet: IPv4Network | IPv6Network = IPv4Network("10.188.0.0/16")
-    """Addresses handed to gateways."""
+    """Addresses that the exit hands to gateways."""
     masquerade: bool = True
-    """Whether tunnelled packets leave under the exit's own address."""
+    """Whether tunnelled packets leave the exit under its own address."""
+    mtu: int = 0
+    """Largest packet inside the tunnel in bytes; 0 means found by trying."""
+    name: str = "plait0"
+    """The tunnel's network interface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +320,8 @@ class Relay:
     """The same once one side has said it is done (RFC 5382 asks for at least 4 min)."""
     sessions: int = 20000
     """Most sessions at once in one worker; further clients wait in the kernel's queue."""
+    warm: int = 4
+    """Connections to each exit that a worker keeps dialled in advance; 0 means none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,28 +2,62 @@
 
 from __future__ import annotations
 
-from plait.config.model import Config, Method, Mode, Tunnel, UdpVia
+from plait.config.model import Config, Exit, Method, Mode, Path, Relay, Tunnel, UdpVia
 
 
 def notes(config: Config) -> list[str]:
     """Lines for the owner: printed by ``plait check`` and logged at the start."""
+    return _not_yet(config) + _in_vain(config)
+
+
+def _not_yet(config: Config) -> list[str]:
+    """Each line goes with the change that serves its key."""
     found = []
-    if config.gateway is not None and config.gateway.udp is UdpVia.TUNNEL:
+    if config.gateway is not None and config.gateway.udp is not UdpVia.DIRECT:
+        what = "no tunnel" if config.gateway.udp is UdpVia.TUNNEL else "no Shadowsocks UDP"
         found.append(
-            'gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'
+            f'gateway.udp = "{config.gateway.udp.value}": {what} in this version; '
+            "all but TCP is routed as without plait"
         )
     if config.proxies:
         found.append(f"[[proxy]]: not served by this version ({len(config.proxies)} given)")
     if config.tunnel != Tunnel():
         found.append("[tunnel]: no tunnel in this version")
+    for index, rule in enumerate(config.rules):
+        for name in ("protocol", "mac", "domain"):
+            if getattr(rule, name):
+                found.append(f"rule[{index}].{name}: not in this version; the whole rule is left out")
+    plain = Path(interface="", name="")
+    for name in ("metered", "weight", "on_up", "on_down", "on_standby", "watchdog"):
+        if any(getattr(path, name) != getattr(plain, name) for path in config.paths):
+            found.append(f"path.{name}: not in this version")
+    if config.relay.warm != Relay().warm:
+        found.append("relay.warm: not in this version; nothing is dialled in advance")
+    if any(user.rate or user.volume for user in config.users):
+        found.append("user.rate, user.volume: no limits in this version")
+    if config.exit is not None and config.exit.fallback is not None:
+        found.append("exit.fallback: not in this version; strangers are left hanging")
+    if (config.exit is not None and config.exit.private_key) or any(peer.public_key for peer in config.peers):
+        found.append("private_key, public_key: no tunnel in this version")
+    return found
+
+
+def _in_vain(config: Config) -> list[str]:
+    found = []
     if config.paths and all(path.mode is Mode.OFF for path in config.paths):
         found.append("every path is off: no exit can be reached")
     for peer in config.peers:
         if peer.method is Method.NONE and peer.password:
             found.append(f"exit {peer.name}: method none uses no password")
     if config.exit is not None:
-        if config.exit.method is Method.NONE and config.exit.password:
-            found.append("[exit]: method none uses no password")
-        if config.exit.method is not Method.NONE and config.exit.trust:
-            found.append("[exit]: trust is only looked at with method none")
+        found += _exit_in_vain(config.exit)
+    return found
+
+
+def _exit_in_vain(role: Exit) -> list[str]:
+    found = []
+    if role.method is Method.NONE and role.password:
+        found.append("[exit]: method none uses no password")
+    if role.method is not Method.NONE and role.trust:
+        found.append("[exit]: trust is only looked at with method none")
     return found

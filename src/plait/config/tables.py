@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from plait.config import model, values
+from plait.config import amounts, keys, model, values
 from plait.config.table import Table
 
 M = TypeVar("M")
@@ -71,6 +71,7 @@ _PATH = model.Path(interface="", name="")
 _RULE = model.Rule(to=model.Verdict.DIRECT)
 _PROXY = model.Proxy(listen=(values.address("::"), 0), exit="")
 _EXIT = model.Exit()
+_USER = model.User(name="", password=model.Secret(""))
 _TUNNEL = model.Tunnel()
 _RELAY = model.Relay()
 
@@ -137,15 +138,18 @@ def _peer(table: Table) -> model.Peer:
         address=table.need("address", values.many(values.host, 1), (), 'as in address = ["203.0.113.10"]'),
         port=table.take("port", values.port, _PEER.port),
         method=method,
-        password=_password(table, method, required=True),
+        password=_password(table, method),
+        public_key=table.take("public_key", keys.public_key, _PEER.public_key),
     )
 
 
-def _password(table: Table, method: model.Method, *, required: bool) -> model.Secret:
-    if required and method is not model.Method.NONE:
-        remedy = f"method {method.value} needs it, the same on both ends; `plait keygen` makes one"
-        return table.need("password", values.secret, _NO_SECRET, remedy)
-    return table.take("password", values.secret, _NO_SECRET)
+def _password(table: Table, method: model.Method) -> model.Secret:
+    read = keys.shared(method, identities=True)
+    if method is model.Method.NONE:
+        return table.take("password", read, _NO_SECRET)
+    wanted = f" --method {method.value}" if method.key_bytes else ""
+    remedy = f"method {method.value} needs it, the same on both ends; `plait keygen{wanted}` makes one"
+    return table.need("password", read, _NO_SECRET, remedy)
 
 
 def _path(table: Table) -> model.Path:
@@ -164,6 +168,15 @@ def _path(table: Table) -> model.Path:
         name=table.take("name", values.label, interface),
         mode=table.take("mode", values.word(model.Mode), _PATH.mode),
         gateway=hops,
+        metered=table.take("metered", values.boolean, _PATH.metered),
+        weight=table.take("weight", values.number(0.01, 100), _PATH.weight),
+        on_up=table.take("on_up", values.command, _PATH.on_up),
+        on_down=table.take("on_down", values.command, _PATH.on_down),
+        on_standby=table.take("on_standby", values.command, _PATH.on_standby),
+        watchdog=table.take("watchdog", values.command, _PATH.watchdog),
+        # Below some seconds a link that is just dialling would be hung up again and again.
+        watchdog_after=table.take("watchdog_after", values.seconds(5, 86400), _PATH.watchdog_after),
+        watchdog_limit=table.take("watchdog_limit", values.integer(1, 60), _PATH.watchdog_limit),
     )
 
 
@@ -174,6 +187,9 @@ def _rule(table: Table) -> model.Rule:
         source=table.take("source", _NETWORKS, _RULE.source),
         destination=table.take("destination", _NETWORKS, _RULE.destination),
         port=table.take("port", values.many(values.port_range), _RULE.port),
+        protocol=table.take("protocol", values.many(values.word(model.Protocol)), _RULE.protocol),
+        mac=table.take("mac", values.many(values.mac), _RULE.mac),
+        domain=table.take("domain", values.many(values.domain), _RULE.domain),
     )
 
 
@@ -185,18 +201,24 @@ def _proxy(table: Table) -> model.Proxy:
         ),
         protocol=table.take("protocol", values.word(model.ProxyProtocol), _PROXY.protocol),
         exit=table.need("exit", values.label, "", 'the name of an exit, as in exit = "attic"'),
+        username=table.take("username", values.credential, _PROXY.username),
+        password=table.take("password", values.secret, _NO_SECRET),
     )
 
 
 def _exit(table: Table) -> model.Exit:
     table.refuse_unknown(KEYS["[exit]"], _others("[exit]"))
+    method = table.take("method", values.word(model.Method), _EXIT.method)
     return model.Exit(
         listen=table.take("listen", values.many(values.address, 1), _EXIT.listen),
         port=table.take("port", values.port, _EXIT.port),
-        method=table.take("method", values.word(model.Method), _EXIT.method),
-        password=_password(table, _EXIT.method, required=False),
+        method=method,
+        password=table.take("password", keys.shared(method, identities=False), _NO_SECRET),
         allow=table.take("allow", _NETWORKS, _EXIT.allow),
+        deny=table.take("deny", _NETWORKS, _EXIT.deny),
         trust=table.take("trust", _NETWORKS, _EXIT.trust),
+        fallback=table.take("fallback", values.host_port, _EXIT.fallback),
+        private_key=table.take("private_key", keys.private_key, _NO_SECRET),
     )
 
 
@@ -205,6 +227,9 @@ def _user(table: Table) -> model.User:
     return model.User(
         name=table.need("name", values.label, "", 'as in name = "roof"'),
         password=table.need("password", values.secret, _NO_SECRET, "`plait keygen` makes one"),
+        rate=table.take("rate", amounts.rate, _USER.rate),
+        volume=table.take("volume", amounts.volume, _USER.volume),
+        volume_period=table.take("volume_period", values.word(model.Period), _USER.volume_period),
     )
 
 
@@ -213,6 +238,8 @@ def _tunnel(table: Table) -> model.Tunnel:
     return model.Tunnel(
         subnet=table.take("subnet", values.network, _TUNNEL.subnet),
         masquerade=table.take("masquerade", values.boolean, _TUNNEL.masquerade),
+        mtu=table.take("mtu", values.mtu, _TUNNEL.mtu),
+        name=table.take("name", values.interface, _TUNNEL.name),
     )
 
 
@@ -228,6 +255,7 @@ def _relay(table: Table) -> model.Relay:
         idle_timeout=table.take("idle_timeout", slow, _RELAY.idle_timeout),
         half_close_timeout=table.take("half_close_timeout", slow, _RELAY.half_close_timeout),
         sessions=table.take("sessions", values.integer(1, 500_000), _RELAY.sessions),
+        warm=table.take("warm", values.integer(0, 64), _RELAY.warm),
     )
 
 

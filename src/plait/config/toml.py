@@ -25,6 +25,9 @@ from plait.errors import ConfigError, Fault
 MAX_SIZE = 1 << 20
 """Largest config file in bytes. Nobody writes more; a device or a disk image given by mistake is more."""
 
+_SECRETS = frozenset(("password", "private_key"))
+"""Keys whose value is nobody else's business."""
+
 _EXIT_ROLE = re.compile(r"^[ \t]*\[[ \t]*(\"?'?)exit\1[ \t]*\]", re.MULTILINE)
 _EXIT_PEERS = re.compile(r"^[ \t]*\[\[[ \t]*(\"?'?)exit\1[ \t]*\]\]", re.MULTILINE)
 
@@ -122,7 +125,7 @@ def exposed(paths: Sequence[Path]) -> list[str]:
 
 def _holds_password(value: object) -> bool:
     if isinstance(value, dict):
-        return "password" in value or any(_holds_password(child) for child in value.values())
+        return not _SECRETS.isdisjoint(value) or any(_holds_password(child) for child in value.values())
     return isinstance(value, list) and any(_holds_password(child) for child in value)
 
 

@@ -28,12 +28,18 @@ MAX_SHOWN = 60
 INTERFACE_NAME_MAX = 15
 """Longest interface name in bytes: IFNAMSIZ less the NUL (include/uapi/linux/if.h)."""
 
+CREDENTIAL_MAX = 255
+"""Longest user name and password of RFC 1929, in bytes."""
+
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 # The kernel takes more (net/core/dev.c, dev_valid_name: all but '/', ':' and space), but '*' is a
 # wildcard in nft and quotes or braces have no business in a ruleset.
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+~=,-]*")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NUMBER = re.compile(r"[0-9]{1,5}")
+_MAC = re.compile(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}")
+# An underscore stands in real names, and dnsmasq and nft take it.
+_DOMAIN_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 class Wrong(Exception):
@@ -147,8 +153,8 @@ def word(kind: type[E], *, later: Collection[E] = ()) -> Parser[E]:
     """One word of an Enum. Members in ``later`` are known, and refused by this version."""
 
     def parse(value: object) -> E:
-        written = text(value)
-        known = [str(member.value) for member in kind if member not in later]
+        written = value if value == "" and any(member.value == "" for member in kind) else text(value)
+        known = [str(member.value) for member in kind if member.value and member not in later]
         for member in kind:
             if member.value == written:
                 if member in later:
@@ -257,6 +263,81 @@ def host(value: object) -> str:
     if len(written) > 253 or not all(_HOST_LABEL.fullmatch(part) for part in labels):
         raise Wrong(f"{show(written)} is neither an IP address nor a host name")
     return written
+
+
+def host_port(value: object) -> tuple[str, int]:
+    """``HOST:PORT``: a name, an IPv4 address, or an IPv6 address in brackets."""
+    written = text(value)
+    where, colon, number = written.rpartition(":")
+    if not colon or not _NUMBER.fullmatch(number) or (":" in where and where[0] != "["):
+        remedy = 'write it as in "127.0.0.1:80", "www.example.net:443" or "[fd00::1]:80"'
+        raise Wrong(f"{show(written)} is not a host and a port", remedy)
+    bracketed = where.startswith("[") and where.endswith("]")
+    return host(where[1:-1] if bracketed else where), port(int(number))
+
+
+def mac(value: object) -> str:
+    """An Ethernet address, in lower case with colons."""
+    written = text(value).lower()
+    if not _MAC.fullmatch(written):
+        raise Wrong(f"{show(value)} is not an Ethernet address", 'write it as in "02:00:5e:10:00:01"')
+    return written.replace("-", ":")
+
+
+def domain(value: object) -> str:
+    """A domain, which stands for all below it too; lower case, without the final dot."""
+    written = text(value).lower().removesuffix(".")
+    bare = written.removeprefix("*").removeprefix(".")
+    if bare != written and bare:
+        raise Wrong(f"{show(value)} begins with a wildcard", f'"{bare}" stands for all below it, too')
+    if not written.isascii():
+        raise Wrong(f"{show(value)} is not ASCII", "write the name in its xn-- form")
+    labels = written.split(".")
+    if len(written) > 253 or not all(_DOMAIN_LABEL.fullmatch(label) for label in labels):
+        raise Wrong(f"{show(value)} is not a domain", 'write it as in "example.org"')
+    if labels[-1].isdecimal():
+        raise Wrong(f"{show(value)} is an address, not a domain", "addresses go into `destination`")
+    return written
+
+
+def credential(value: object) -> str:
+    """A user name of SOCKS5 (RFC 1929: 1 to 255 bytes) and of HTTP's Basic (RFC 7617: no colon)."""
+    written = text(value)
+    if len(written.encode()) > CREDENTIAL_MAX:
+        raise Wrong(f"has more than {CREDENTIAL_MAX} bytes")
+    if ":" in written or not written.isprintable():
+        raise Wrong(f"{show(written)} holds a colon or what can't be printed")
+    return written
+
+
+def mtu(value: object) -> int:
+    """Bytes of the largest packet, 0 for "found by trying"; IPv6 asks for 1280 (RFC 8200, section 5)."""
+    found = integer(0, 65535)(value)
+    if 0 < found < 1280:
+        raise Wrong(f"{found} is too small", "at least 1280, or 0 to have it found")
+    return found
+
+
+def command(value: object) -> str:
+    """A line for the shell. It may be empty: nothing is run."""
+    if not isinstance(value, str):
+        raise _wrong_type("a string", value)
+    if "\0" in value:
+        raise Wrong("holds a NUL")
+    return value
+
+
+def number(lowest: float, highest: float) -> Parser[float]:
+    """A number within bounds, both included."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _wrong_type("a number", value)
+        if (isinstance(value, float) and math.isnan(value)) or not lowest <= value <= highest:
+            raise Wrong(f"{show(value)} is out of range", f"{lowest:g} to {highest:g} is possible")
+        return float(value)
+
+    return parse
 
 
 def network(value: object) -> IPNetwork:

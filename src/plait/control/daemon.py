@@ -337,6 +337,7 @@ class Daemon:
             name: [
                 [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt or 0.0]
                 for way in ways
+            deny=[str(network) for network in config.exit.deny],
             ]
             for name, ways in view.ways.items()
         }

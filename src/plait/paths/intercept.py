@@ -167,6 +167,8 @@ def _decisions(config: Config, listening: Mapping[str, int], taking: bool) -> li
     assert gateway is not None
     lines: list[str] = []
     for rule in config.rules:
+        if rule.protocol or rule.mac or rule.domain:
+            continue  # these are not served yet, and without them the rule would match too much
         for match in _matches(rule):
             verdict = _verdict(rule.to, match, gateway, listening, taking)
             lines.append(f"{match} {verdict}".strip())

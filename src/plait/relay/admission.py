@@ -1,7 +1,8 @@
 """What an exit may dial: the last word, after names have been resolved.
 
 Loopback, link-local, private and the exit's own addresses are closed unless the config names them
-(``allow``); so is everything that is no unicast destination. Addresses that carry another one inside
+(``allow``); so is everything that is no unicast destination. What ``deny`` names is closed whatever
+else is said. Addresses that carry another one inside
 (IPv4-mapped, NAT64, 6to4) are judged by what they carry, so that no spelling gets around the list.
 """
 
@@ -52,8 +53,11 @@ def carried(address: IPAddress) -> IPAddress:
 class Admission:
     """Answers "may this address be dialled?"."""
 
-    def __init__(self, allow: Iterable[IPNetwork], own: Iterable[IPAddress] = ()) -> None:
+    def __init__(
+        self, allow: Iterable[IPNetwork], own: Iterable[IPAddress] = (), *, deny: Iterable[IPNetwork] = ()
+    ) -> None:
         self._allow = tuple(allow)
+        self._deny = tuple(deny)
         self._own = frozenset(own)
         self._known: dict[str, bool] = {}
 
@@ -73,6 +77,8 @@ class Admission:
 
     def _judge(self, address: IPAddress) -> bool:
         inner = carried(address)
+        if any(address in network or inner in network for network in self._deny):
+            return False
         if any(address in network or inner in network for network in self._allow):
             return True
         if address in self._own or inner in self._own:

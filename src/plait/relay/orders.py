@@ -63,6 +63,7 @@ class DoorOrder:
     secrets: dict[str, str] = field(default_factory=dict)
     """Master keys by user, hexadecimal; the exit's own password is the user ``""``."""
     allow: list[str] = field(default_factory=list)
+    deny: list[str] = field(default_factory=list)
     trust: list[str] = field(default_factory=list)
     salts_fd: int = -1
     """Shared memory of the replay filter."""

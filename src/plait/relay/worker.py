@@ -139,7 +139,9 @@ class Worker:
         from ipaddress import ip_address, ip_network
 
         self._admission = Admission(
-            [ip_network(text) for text in order.allow], [ip_address(text) for text in job.own]
+            [ip_network(text) for text in order.allow],
+            [ip_address(text) for text in job.own],
+            deny=[ip_network(text) for text in order.deny],
         )
         salts = None
         if order.salts_fd >= 0:

@@ -11,6 +11,8 @@ LAN = '[gateway]\nlan = "lan"\n'
 PEER = '[[exit]]\nname = "attic"\naddress = "10.1.1.70"\npassword = "x"\n'
 PATH = '[[path]]\ninterface = "wan1"\n'
 EXIT = '[exit]\npassword = "x"\n'
+KEY_16 = "AAECAwQFBgcICQoLDA0ODw=="
+KEY_32 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 NODE = LAN + PEER.replace("[[exit]]", "[[gateway.exit]]") + PATH + EXIT
 
 NEEDS = "; it needs [gateway], at least one [[exit]] and at least one [[path]]"
@@ -27,12 +29,12 @@ EXACT = [
     ),
     (
         '[[user]]\nname = "a"\npassword = "x"\n[tunnel]',
-        ["[[user]] and [tunnel] without [exit]; they say more about this box's own exit"],
+        ["[[user]] without [exit]; they say more about this box's own exit"],
     ),
     (
         LAN + PATH + '[exit]\nname = "attic"\naddress = "10.1.1.70"\npassword = "x"',
         [
-            "exit.name: no such key; it belongs under [[exit]] or [[path]] or [[user]]",
+            "exit.name: no such key; it belongs under [[exit]] or [[path]] or [[user]] or [tunnel]",
             "exit.address: no such key; it belongs under [[exit]]",
             "a gateway without an [[exit]]" + NEEDS,
         ],
@@ -120,7 +122,63 @@ EXACT = [
     ),
     (
         '[exit]\nmethod = "none"\ntrust = "10.0.0.0/8"\n[[user]]\nname = "a"\npassword = "x"',
-        ["user[0]: can't be told apart with method none; choose a sealed method in [exit]"],
+        ["user[0]: can't be told apart with method none; choose another method in [exit]"],
+    ),
+    (
+        f'[exit]\nmethod = "2022-blake3-chacha20-poly1305"\npassword = "{KEY_32}"\n'
+        f'[[user]]\nname = "a"\npassword = "{KEY_32}"',
+        [
+            "user[0]: can't be told apart with method 2022-blake3-chacha20-poly1305; "
+            "choose another method in [exit]"
+        ],
+    ),
+    (
+        f'[exit]\nmethod = "2022-blake3-aes-128-gcm"\n[[user]]\nname = "a"\npassword = "{KEY_16}"\n'
+        f'[[user]]\nname = "b"\npassword = "{KEY_32}"\n[[user]]\nname = "c"\npassword = "x"',
+        [
+            "exit.password: is missing: method 2022-blake3-aes-128-gcm needs it beside users; "
+            "users are told apart under it; `plait keygen --method 2022-blake3-aes-128-gcm` makes one",
+            "user[1].password: is a key of 32 bytes; method 2022-blake3-aes-128-gcm needs 16; "
+            "`plait keygen --method 2022-blake3-aes-128-gcm` makes one",
+            "user[2].password: is not base64, as method 2022-blake3-aes-128-gcm needs it; "
+            "`plait keygen --method 2022-blake3-aes-128-gcm` makes one",
+        ],
+    ),
+    (
+        EXIT + '[[user]]\nname = "a"\npassword = "y"\nvolume_period = "day"',
+        ['user[0].volume_period: is of no use without `volume`; as in volume = "100 GB"'],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "0.0.0.0:1090"\nexit = "attic"',
+        [
+            "proxy[0].listen: 0.0.0.0 can be reached from outside: anybody could use this proxy; listen on "
+            'the LAN\'s address, as in "192.168.78.1:1081", or set username and password'
+        ],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "8.8.8.8:1090"\nexit = "attic"\npassword = "x"',
+        [
+            "proxy[0].listen: 8.8.8.8 can be reached from outside: anybody could use this proxy; listen on "
+            'the LAN\'s address, as in "192.168.78.1:1081", or set username and password',
+            "proxy[0].username: is missing: there is a password",
+        ],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "[::]:1090"\nexit = "attic"\nusername = "x"',
+        ["proxy[0].password: is missing: there is a username"],
+    ),
+    (
+        LAN
+        + PEER
+        + PATH
+        + '[[proxy]]\nlisten = "127.0.0.1:1090"\nexit = "attic"\nusername = "x"\npassword = "'
+        + "x" * 256
+        + '"',
+        ["proxy[0].password: has more than 255 bytes; RFC 1929 allows no more"],
+    ),
+    (
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "127.0.0.1:1080"\nexit = "attic"',
+        ["proxy[0].listen: 1080 is taken by the interceptor; gateway.port gives it 1080"],
     ),
     (
         EXIT + '[[user]]\nname = "a"\npassword = "x"\n[[user]]\nname = "a"\npassword = "y"\n'
@@ -153,6 +211,18 @@ def test_says_what_does_not_fit(text: str, expected: list[str]) -> None:
         NODE,
         '[exit]\nmethod = "none"\ntrust = "10.1.1.0/24"',
         '[exit]\n[[user]]\nname = "a"\npassword = "x"',
+        LAN + "[tunnel]\nname = 'plait1'\n" + PEER + PATH,
+        LAN + PEER + PATH + '[[proxy]]\nlisten = "[fd00::1]:1081"\nexit = "attic"',
+        LAN
+        + PEER
+        + PATH
+        + '[[proxy]]\nlisten = "0.0.0.0:1081"\nexit = "attic"\nusername = "a"\npassword = "x"',
+        f'[exit]\nmethod = "2022-blake3-aes-256-gcm"\npassword = "{KEY_32}"\n'
+        f'[[user]]\nname = "a"\npassword = "{KEY_32.replace("AAE", "BBE")}"',
+        LAN
+        + PEER.replace('"x"', f'"{KEY_16}:{KEY_16}"\nmethod = "2022-blake3-aes-128-gcm"')
+        + PATH
+        + "metered = true",
         LAN + PEER.replace('password = "x"', 'method = "none"') + PATH,
         LAN + PEER + PATH + '[[rule]]\nto = "direct"\n[[rule]]\nto = "block"\n[[rule]]\nto = "exit:attic"',
     ],

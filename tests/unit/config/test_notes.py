@@ -31,6 +31,32 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
             GATEWAY.replace('"direct"', '"tunnel"'),
             ['gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'],
         ),
+        (
+            GATEWAY.replace('"direct"', '"shadowsocks"'),
+            [
+                'gateway.udp = "shadowsocks": no Shadowsocks UDP in this version; '
+                "all but TCP is routed as without plait"
+            ],
+        ),
+        (
+            GATEWAY + "weight = 2\nwatchdog = 'link'\n[relay]\nwarm = 0",
+            [
+                "path.weight: not in this version",
+                "path.watchdog: not in this version",
+                "relay.warm: not in this version; nothing is dialled in advance",
+            ],
+        ),
+        (
+            GATEWAY + "[[rule]]\nto = 'block'\nport = 25\n[[rule]]\nto = 'block'\ndomain = 'a.org'",
+            ["rule[1].domain: not in this version; the whole rule is left out"],
+        ),
+        (
+            EXIT + "fallback = 'a:80'\n[[user]]\nname = 'a'\npassword = 'y'\nrate = 1000",
+            [
+                "user.rate, user.volume: no limits in this version",
+                "exit.fallback: not in this version; strangers are left hanging",
+            ],
+        ),
         (GATEWAY + PROXY, ["[[proxy]]: not served by this version (1 given)"]),
         (EXIT + "[tunnel]\nmasquerade = false", ["[tunnel]: no tunnel in this version"]),
         (GATEWAY + "mode = 'off'", ["every path is off: no exit can be reached"]),

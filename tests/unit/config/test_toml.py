@@ -76,7 +76,7 @@ def test_the_long_gateway() -> None:
         lan=("lan", "guest"),
         intercept=model.Intercept.REDIRECT,
         tcp=model.TcpVia.DIRECT,
-        udp=model.UdpVia.DIRECT,
+        udp=model.UdpVia.SHADOWSOCKS,
         when_exit_lost=model.WhenExitLost.BLOCK,
         bypass=(ip_network("198.51.100.0/24"),),
         port=2080,
@@ -88,6 +88,7 @@ def test_the_long_gateway() -> None:
             port=443,
             method=model.Method.CHACHA20_IETF_POLY1305,
             password=model.Secret("correct horse"),
+            public_key="hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
         ),
         model.Peer(name="plain", address=("10.1.1.70",), method=model.Method.NONE),
     )
@@ -97,6 +98,14 @@ def test_the_long_gateway() -> None:
             name="dsl",
             mode=model.Mode.BACKUP,
             gateway=(ip_address("10.1.1.1"), ip_address("fe80::1")),
+            metered=True,
+            weight=0.5,
+            on_up="logger $PLAIT_PATH is up",
+            on_down="logger $PLAIT_PATH is down",
+            on_standby="logger $PLAIT_PATH waits",
+            watchdog="pppd",
+            watchdog_after=90.0,
+            watchdog_limit=3,
         ),
     )
     assert config.rules == (
@@ -105,12 +114,19 @@ def test_the_long_gateway() -> None:
             source=(ip_network("192.168.5.32/27"),),
             destination=(ip_network("192.168.70.0/24"), ip_network("fd70::/64")),
             port=((443, 443), (8000, 8100)),
+            protocol=(model.Protocol.TCP, model.Protocol.UDP),
+            mac=("02:00:5e:10:00:01",),
+            domain=("example.org", "www.example.net"),
         ),
         model.Rule(to=model.Verdict.BLOCK, port=((25, 25),)),
     )
     assert config.proxies == (
         model.Proxy(
-            listen=(ip_address("192.168.78.1"), 1081), protocol=model.ProxyProtocol.HTTP, exit="plain"
+            listen=(ip_address("192.168.78.1"), 1081),
+            protocol=model.ProxyProtocol.HTTP,
+            exit="plain",
+            username="app",
+            password=model.Secret("battery staple"),
         ),
     )
     assert config.relay == model.Relay(
@@ -120,6 +136,7 @@ def test_the_long_gateway() -> None:
         idle_timeout=8000.0,
         half_close_timeout=300.0,
         sessions=500,
+        warm=0,
     )
 
 
@@ -131,10 +148,23 @@ def test_the_long_exit() -> None:
         method=model.Method.AES_256_GCM,
         password=model.Secret("correct horse"),
         allow=(ip_network("192.168.70.0/24"),),
+        deny=(ip_network("192.168.70.1"),),
         trust=(ip_network("10.1.1.0/24"),),
+        fallback=("127.0.0.1", 80),
+        private_key=model.Secret("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="),
     )
-    assert config.users == (model.User(name="roof", password=model.Secret("battery staple")),)
-    assert config.tunnel == model.Tunnel(subnet=ip_network("fd88::/64"), masquerade=False)
+    assert config.users == (
+        model.User(
+            name="roof",
+            password=model.Secret("battery staple"),
+            rate=20_000_000,
+            volume=100_000_000_000,
+            volume_period=model.Period.MONTH,
+        ),
+    )
+    assert config.tunnel == model.Tunnel(
+        subnet=ip_network("fd88::/64"), masquerade=False, mtu=1400, name="plait7"
+    )
 
 
 def test_every_key_of_the_model_is_read() -> None:
@@ -271,11 +301,12 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_exposed_passwords(tmp_path: Path) -> None:
-    secret, open_, plain = write(tmp_path, secret=GATEWAY, open=EXIT, plain="[relay]")
+    pair = "[exit]\nprivate_key = 'x'"
+    secret, open_, key, plain = write(tmp_path, secret=GATEWAY, open=EXIT, key=pair, plain="[relay]")
     secret.chmod(0o640)
-    open_.chmod(0o644)
-    plain.chmod(0o644)
-    assert exposed([secret, open_, plain]) == [str(open_)]
+    for each in (open_, key, plain):
+        each.chmod(0o644)
+    assert exposed([secret, open_, key, plain]) == [str(open_), str(key)]
 
 
 PASSWORD = "hunter2-is-long-enough"

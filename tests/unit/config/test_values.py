@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.config import values
-from plait.config.model import Mode, Secret, TcpVia, Verdict
+from plait.config.model import Mode, Period, Secret, TcpVia, Verdict
 
 GOOD = [
     (values.text, "x", "x"),
@@ -38,6 +38,22 @@ GOOD = [
     (values.network, "::/0", ip_network("::/0")),
     (values.socket_address, "192.168.78.1:1081", (ip_address("192.168.78.1"), 1081)),
     (values.socket_address, "[fd00::1]:1081", (ip_address("fd00::1"), 1081)),
+    (values.host_port, "127.0.0.1:80", ("127.0.0.1", 80)),
+    (values.host_port, "[fd00::1]:80", ("fd00::1", 80)),
+    (values.host_port, "www.example.net:443", ("www.example.net", 443)),
+    (values.mac, "02:00:5E:10:00:01", "02:00:5e:10:00:01"),
+    (values.mac, "02-00-5e-10-00-01", "02:00:5e:10:00:01"),
+    (values.domain, "Example.ORG.", "example.org"),
+    (values.domain, "_sip.xn--kche-0ra.example", "_sip.xn--kche-0ra.example"),
+    (values.domain, "lan", "lan"),
+    (values.credential, "päule", "päule"),
+    (values.mtu, 0, 0),
+    (values.mtu, 1280, 1280),
+    (values.command, "", ""),
+    (values.command, "logger 'a b' # x", "logger 'a b' # x"),
+    (values.number(0.01, 100), 1, 1.0),
+    (values.word(Period), "", Period.NEVER),
+    (values.word(Period), "day", Period.DAY),
     (values.port_range, 443, (443, 443)),
     (values.port_range, "443", (443, 443)),
     (values.port_range, "8000-8100", (8000, 8100)),
@@ -59,6 +75,7 @@ def test_accepts(parse: Callable[[object], object], written: object, expected: o
     assert type(found) is type(expected)
 
 
+MAC_REMEDY = 'write it as in "02:00:5e:10:00:01"'
 BAD = [
     (values.text, "", "is empty", None),
     (values.text, 7, "must be a string, not a whole number", None),
@@ -96,6 +113,41 @@ BAD = [
         '"tunnel" is not in this version',
         "use mptcp or direct",
     ),
+    (values.word(Period), "week", '"week" is not known', 'known: "day", "month"'),
+    (
+        values.host_port,
+        "127.0.0.1",
+        '"127.0.0.1" is not a host and a port',
+        'write it as in "127.0.0.1:80", "www.example.net:443" or "[fd00::1]:80"',
+    ),
+    (
+        values.host_port,
+        "fd00::1:80",
+        '"fd00::1:80" is not a host and a port',
+        'write it as in "127.0.0.1:80", "www.example.net:443" or "[fd00::1]:80"',
+    ),
+    (values.host_port, ":80", "is empty", None),
+    (values.host_port, "a:0", "0 is out of range", "1 to 65535 is possible"),
+    (values.mac, "02:00:5e:10:00", '"02:00:5e:10:00" is not an Ethernet address', MAC_REMEDY),
+    (values.mac, "02:00-5e:10:00:01", '"02:00-5e:10:00:01" is not an Ethernet address', MAC_REMEDY),
+    (values.domain, "*.a.org", '"*.a.org" begins with a wildcard', '"a.org" stands for all below it, too'),
+    (values.domain, ".a.org", '".a.org" begins with a wildcard', '"a.org" stands for all below it, too'),
+    (values.domain, "a b.org", '"a b.org" is not a domain', 'write it as in "example.org"'),
+    (values.domain, ".", '"." is not a domain', 'write it as in "example.org"'),
+    (values.domain, "ü.org", '"\\u00fc.org" is not ASCII', "write the name in its xn-- form"),
+    (
+        values.domain,
+        "10.0.0.1",
+        '"10.0.0.1" is an address, not a domain',
+        "addresses go into `destination`",
+    ),
+    (values.credential, "a:b", '"a:b" holds a colon or what can\'t be printed', None),
+    (values.credential, "x" * 256, "has more than 255 bytes", None),
+    (values.mtu, 1279, "1279 is too small", "at least 1280, or 0 to have it found"),
+    (values.command, 7, "must be a string, not a whole number", None),
+    (values.command, "a\0", "holds a NUL", None),
+    (values.number(0.01, 100), 0, "0 is out of range", "0.01 to 100 is possible"),
+    (values.number(0.01, 100), "1", "must be a number, not a string", None),
     (values.label, "two words", '"two words" can\'t be a name', "up to 32 letters, digits, '.', '_' and '-'"),
     (values.label, "x" * 33, f'"{"x" * 33}" can\'t be a name', "up to 32 letters, digits, '.', '_' and '-'"),
     (

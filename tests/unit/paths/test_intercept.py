@@ -141,3 +141,8 @@ def test_documentation_and_benchmark_ranges_are_not_reserved(public: str) -> Non
 def test_reserved_ranges(reserved: str) -> None:
     address = ip_address(reserved)
     assert any(address in network for network in RESERVED if network.version == address.version)
+
+
+def test_a_rule_with_what_is_not_served_is_left_out_as_a_whole() -> None:
+    narrow = Rule(to=Verdict.BLOCK, port=((25, 25),), mac=("02:00:5e:10:00:01",))
+    assert ruleset(replace(PLAIN, rules=(narrow,)), ADDRESSES) == ruleset(PLAIN, ADDRESSES)

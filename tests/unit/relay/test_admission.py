@@ -8,13 +8,19 @@ from hypothesis import strategies as st
 
 from plait.relay.admission import Admission, carried
 
+# Within what is allowed, and without.
+DENY = ("192.168.70.128/25", "192.0.2.0/24", "fd70::dead/128")
 OWN = ("203.0.113.1", "2001:db8:113::1", "192.168.70.1")
 ALLOW = ("192.168.70.0/24", "fd70::/64")
 
 
 @pytest.fixture
 def admission() -> Admission:
-    return Admission([ip_network(text) for text in ALLOW], [ip_address(text) for text in OWN])
+    return Admission(
+        [ip_network(text) for text in ALLOW],
+        [ip_address(text) for text in OWN],
+        deny=[ip_network(text) for text in DENY],
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,12 @@ def admission() -> Admission:
         ("192.168.70.1", True),
         ("fd70::5", True),
         ("::ffff:192.168.70.2", True),
+        # What it denies, whatever else it says.
+        ("192.168.70.200", False),
+        ("::ffff:192.168.70.200", False),
+        ("64:ff9b::192.0.2.7", False),
+        ("192.0.2.7", False),
+        ("fd70::dead", False),
         # The host's own.
         ("203.0.113.1", False),
         ("2001:db8:113::1", False),

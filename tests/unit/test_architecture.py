@@ -17,7 +17,7 @@ SRC = TESTS.parents[1] / "src"
 FILES = sorted(SRC.rglob("*.py"))
 
 PURE = {"config", "wire", "paths", "tunnel"}
-ENGINE = {"relay", "kernel"}
+ENGINE = {"relay", "courier", "kernel"}
 MAY_IMPORT = {
     **dict.fromkeys(PURE, PURE),
     **dict.fromkeys(ENGINE, PURE | ENGINE),
@@ -97,7 +97,7 @@ def test_pure_rooms_know_no_socket_clock_process_or_log(path: Path) -> None:
 
 
 def test_a_worker_loads_neither_asyncio_nor_the_head() -> None:
-    workers = {name for name in IMPORTS if room(name) == "relay"}
+    workers = {name for name in IMPORTS if room(name) in ("relay", "courier")}
     loaded = reachable(workers)
     assert "plait.errors" in {name.rpartition(".")[0] for name in loaded} | loaded, (
         "the search finds nothing at all"

@@ -1,0 +1,375 @@
+"""The courier's keeper: starts it, restarts it, tells it what to probe and hears what it found.
+
+Control opens the exit's UDP ports and keeps them, so that a courier that is restarted finds them with
+the datagrams still in their queues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from plait.config.model import Config, Method
+from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
+from plait.errors import PlaitError
+from plait.kernel.udp import open_door
+from plait.paths.model import Way
+from plait.relay.orders import JsonObject, Lines, line
+from plait.wire.greeting import preshared
+
+log = logging.getLogger(__name__)
+
+_READY = 20.0
+"""Seconds that it may take to be ready: a small router imports slowly."""
+_ANSWER = 3.0
+_STOP = 5.0
+_BACKOFF = (0.05, 0.2, 1.0, 2.0, 5.0)
+_STEADY = 60.0
+"""A courier that lived so long starts with a clean record."""
+_TRIES = 20
+"""Times that a port is asked for, 50 ms apart: the courier of a control that was killed is on its way out."""
+
+
+class Listener(Protocol):
+    """Who hears what the courier found. ``sent`` is monotonic seconds, ``rtt`` seconds."""
+
+    def echo(self, exit: str, path: str, sent: float, rtt: float) -> None:
+        """An echo that was sent at ``sent`` over ``path`` has been answered."""
+
+    def silent(self, exit: str, path: str, sent: float) -> None:
+        """An echo that was sent at ``sent`` has had no answer within its patience."""
+
+    def capacity(self, exit: str, path: str, up: int | None, down: int | None) -> None:
+        """What a train found, in bits a second; None for what it did not find out."""
+
+    def session(self, exit: str, up: bool, why: str) -> None:
+        """Whether an exit answers sealed datagrams at all; ``why`` not, in words."""
+
+
+@dataclass(eq=False, slots=True)
+class _Process:
+    process: asyncio.subprocess.Process
+    channel: asyncio.StreamWriter
+    ready: asyncio.Future[None]
+    questions: dict[int, asyncio.Future[JsonObject]]
+
+
+class Courier:
+    """One courier at a time."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._doors: dict[tuple[str, int], socket.socket] = {}
+        self._job: CourierJob | None = None
+        """What the running one was told to do, or the next one will be."""
+        self._running: _Process | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ways: dict[str, object] = {}
+        self._paces: dict[str, float] = {}
+        self._asked = 0
+        self._stopping = False
+        self.restarts = 0
+        """Couriers that died and were replaced."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the one that runs."""
+        return self._running.process.pid if self._running else None
+
+    async def renew(self, config: Config, *, identity: bytes, uid: int, gid: int, verbose: int) -> None:
+        """Start it, or after a reload another one if anything has changed for it.
+
+        Raises PlaitError when a port can't be had or it does not get ready; a former one goes on then.
+        """
+        wanted = _wanted(config)
+        former_doors = dict(self._doors)
+        try:
+            for address in wanted:
+                if address not in self._doors:
+                    sock = await _open(*address)
+                    if sock is not None:
+                        self._doors[address] = sock
+        except PlaitError:
+            self._keep(former_doors)
+            raise
+        doors = [self._doors[address].fileno() for address in wanted if address in self._doors]
+        job = CourierJob(
+            identity=identity.hex(),
+            aways=[_away(config, index) for index in range(len(config.peers))],
+            home=_home(config, doors),
+            uid=uid,
+            gid=gid,
+            verbose=verbose,
+        )
+        if job == self._job and self._running is not None:
+            return
+        former, former_job, self._job = self._running, self._job, job
+        try:
+            # Two at once would take each other's datagrams: the former one goes first, which costs the
+            # sessions a round trip to begin anew.
+            await self._end(former)
+            await self._start(job)
+        except PlaitError:
+            self._job = former_job
+            if former_job is not None:
+                with contextlib.suppress(PlaitError):
+                    await self._start(former_job)
+            raise
+        self._keep(wanted)
+
+    def ways(self, ways: Mapping[str, Sequence[Way]]) -> None:
+        """Every path that could be probed now, by exit."""
+        found: dict[str, object] = {
+            name: [
+                {
+                    "path": way.path,
+                    "remote": str(way.remote),
+                    "port": way.port,
+                    "local": str(way.local),
+                    "interface": way.interface,
+                }
+                for way in each
+            ]
+            for name, each in ways.items()
+        }
+        if found != self._ways:
+            self._ways = found
+            self._tell({"ways": found})
+
+    def pace(self, paces: Mapping[str, float]) -> None:
+        """Seconds between two echoes, by path."""
+        news = {path: each for path, each in paces.items() if self._paces.get(path) != each}
+        if news:
+            self._paces |= news
+            self._tell({"pace": news})
+
+    def burst(self, paths: Iterable[str]) -> None:
+        """Find out at once about these paths: four echoes within 120 ms on each."""
+        self._tell({"burst": list(paths)})
+
+    def train(self, paths: Iterable[str]) -> None:
+        """Find out these paths' capacity."""
+        self._tell({"train": list(paths)})
+
+    async def tally(self) -> JsonObject | None:
+        """What it has counted; None when it does not answer."""
+        running = self._running
+        if running is None or not running.ready.done():
+            return None
+        self._asked += 1
+        answer = running.questions[self._asked] = asyncio.get_running_loop().create_future()
+        self._tell({"ask": self._asked, "what": "tally"})
+        await asyncio.wait([answer], timeout=_ANSWER)
+        if not answer.done() or answer.cancelled():
+            answer.cancel()
+            return None
+        tally = answer.result()["tally"]
+        assert isinstance(tally, dict)
+        return tally
+
+    async def stop(self) -> None:
+        """End it, and close its ports."""
+        self._stopping = True
+        await self._end(self._running)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._keep(())
+
+    async def _end(self, running: _Process | None) -> None:
+        if running is None:
+            return
+        self._running = None
+        with contextlib.suppress(ProcessLookupError):
+            running.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP):
+                await running.process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                running.process.kill()
+            await running.process.wait()
+
+    async def _start(self, job: CourierJob) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        inherited = [theirs.fileno(), *(job.home.doors if job.home else ())]
+        try:
+            # -P: never import from the directory that we happen to be started in.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "plait.courier.process",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=inherited,
+            )
+        except OSError as error:
+            ours.close()
+            raise PlaitError(
+                f"can't start the courier: {error.strerror}", "is the host overloaded?"
+            ) from None
+        finally:
+            theirs.close()
+        reader, channel = await asyncio.open_unix_connection(sock=ours)
+        running = _Process(process, channel, asyncio.get_running_loop().create_future(), {})
+        self._running = running
+        self._tell({"job": job.to_json()})
+        self._tell({"ways": self._ways, "pace": self._paces})
+        task = asyncio.create_task(self._attend(running, reader), name="courier")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            async with asyncio.timeout(_READY):
+                await asyncio.shield(running.ready)
+        except TimeoutError:
+            if self._running is running:
+                self._running = None
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise PlaitError("the courier was not ready in time", "is the host overloaded?") from None
+
+    async def _attend(self, running: _Process, reader: asyncio.StreamReader) -> None:
+        born = asyncio.get_running_loop().time()
+        lines = Lines()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    for message in lines.feed(data):
+                        self._hear(running, message)
+            status = await running.process.wait()
+        finally:
+            running.channel.close()
+        for question in running.questions.values():
+            question.cancel()
+        if not running.ready.done():
+            running.ready.set_exception(
+                PlaitError(f"the courier ended before it was ready (status {status})", "see the log above")
+            )
+            running.ready.exception()
+            if self._running is running:
+                self._running = None
+            return
+        if self._stopping or self._running is not running:
+            return
+        self._running = None
+        lived = asyncio.get_running_loop().time() - born
+        self.restarts += 1
+        log.warning("the courier (pid %d) died, status %d; starting another", running.process.pid, status)
+        delay = _BACKOFF[0] if lived > _STEADY else _BACKOFF[min(self.restarts, len(_BACKOFF)) - 1]
+        while not self._stopping and self._running is None and self._job is not None:
+            await asyncio.sleep(delay)
+            try:
+                await self._start(self._job)
+            except PlaitError as error:
+                log.error("%s; trying again", error)
+                delay = _BACKOFF[-1]
+
+    def _hear(self, running: _Process, message: JsonObject) -> None:
+        if message.get("ready") and not running.ready.done():
+            running.ready.set_result(None)
+        number = message.get("answer")
+        if isinstance(number, int):
+            question = running.questions.pop(number, None)
+            if question is not None and not question.done():
+                question.set_result(message)
+        match message:
+            case {"echo": {"exit": str(name), "path": str(path), "sent": float(sent), "rtt_us": int(rtt)}}:
+                self._listener.echo(name, path, sent, rtt / 1e6)
+            case {"silent": {"exit": str(name), "path": str(path), "sent": float(sent)}}:
+                self._listener.silent(name, path, sent)
+            case {"capacity": {"exit": str(name), "path": str(path), "up_bps": up, "down_bps": down}}:
+                self._listener.capacity(name, path, up, down)
+            case {"session": {"exit": str(name), "state": str(state), "why": str(why)}}:
+                self._listener.session(name, state == "up", why)
+
+    def _tell(self, message: JsonObject) -> None:
+        if self._running is not None and not self._running.channel.is_closing():
+            self._running.channel.write(line(message))
+
+    def _keep(self, wanted: Iterable[tuple[str, int]]) -> None:
+        wanted = set(wanted)
+        for address in [address for address in self._doors if address not in wanted]:
+            self._doors.pop(address).close()
+
+
+def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
+    """16 bytes by which exits know this gateway again after a restart, and that tell nobody what it is."""
+    try:
+        machine = Path("/etc/machine-id").read_bytes()
+    except OSError:
+        machine = os.uname().nodename.encode()
+    seed = b"\0".join((machine, str(run_dir).encode(), *(mac.encode() for mac in sorted(macs))))
+    return hashlib.blake2s(seed, digest_size=16, person=b"identity").digest()
+
+
+def _wanted(config: Config) -> list[tuple[str, int]]:
+    if config.exit is None:
+        return []
+    return [(str(address), config.exit.port) for address in config.exit.listen]
+
+
+def _away(config: Config, index: int) -> AwayOrder:
+    peer = config.peers[index]
+    sealed = peer.method is not Method.NONE
+    return AwayOrder(
+        name=peer.name,
+        method=peer.method.value,
+        psk=preshared(peer.password.reveal()).hex() if sealed else "",
+        exit_key=_from_base64(peer.public_key) if sealed else "",
+    )
+
+
+def _home(config: Config, doors: list[int]) -> HomeOrder | None:
+    if config.exit is None:
+        return None
+    psks = {}
+    if config.exit.method is not Method.NONE:
+        if config.exit.password:
+            psks[""] = preshared(config.exit.password.reveal()).hex()
+        psks |= {user.name: preshared(user.password.reveal()).hex() for user in config.users}
+    return HomeOrder(
+        doors=doors,
+        method=config.exit.method.value,
+        psks=psks,
+        private_key=_from_base64(config.exit.private_key.reveal()),
+        trust=[str(network) for network in config.exit.trust],
+    )
+
+
+def _from_base64(key: str) -> str:
+    return base64.b64decode(key).hex()
+
+
+async def _open(address: str, port: int) -> socket.socket | None:
+    """The socket; None where the host has no such family."""
+    for attempt in range(_TRIES):
+        try:
+            return open_door(address, port)
+        except OSError as error:
+            if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return None
+            if error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
+                where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+                taken = error.errno == errno.EADDRINUSE
+                raise PlaitError(
+                    f"exit: UDP {where} "
+                    + ("is taken" if taken else f"can't be listened on: {error.strerror}"),
+                    f"see who has it with: ss -Hulnp sport = :{port}; or set another port in [exit]"
+                    if taken
+                    else None,
+                ) from None
+        await asyncio.sleep(0.05)
+    return None

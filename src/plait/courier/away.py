@@ -1,0 +1,315 @@
+"""A gateway's end of the session with one exit, over all paths to it.
+
+One session serves all paths: greetings go out over each of them, and the first valid answer wins.
+When nothing is heard of the exit any more it may have been restarted, so it is greeted again while the
+old session is kept: whichever answers is right.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from plait.courier.line import PACE, Line, Sent
+from plait.courier.measure import Measure
+from plait.courier.orders import AwayOrder, WayOrder
+from plait.courier.tally import Tally
+from plait.kernel.udp import Letter
+from plait.relay.loop import Loop, Timer
+from plait.relay.orders import JsonObject
+from plait.tunnel.frames import Echo, EchoReply, Train, TrainReply, decode, encode, is_data
+from plait.wire.datagram import PLAIN, SEALED, Session, index_of, trade
+from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
+from plait.wire.greeting import ANSWER, COOKIE, WELCOME, Caller, Guard, hello, mac_of, take_welcome
+
+RENEW = 120.0
+"""Seconds after which a session gets new keys (WireGuard's REKEY_AFTER_TIME)."""
+_WAITS = (0.25, 0.5, 1.0, 2.0)
+"""Seconds between greetings; the last one for as long as it takes: about 0.5 kbit/s on each path."""
+_TRIES = 24
+"""Greetings of one handshake; then another is begun."""
+_BURST = 4
+_BURST_GAP = 0.04
+_NEWS = 3
+"""Greetings without an answer before it is said that there is none."""
+_MISSES = 2
+"""Silent echoes, with nothing heard on any path since, before the exit is greeted again."""
+
+
+class Away:
+    """One exit, seen from a gateway. ``say`` tells control."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        order: AwayOrder,
+        identity: bytes,
+        say: Callable[[JsonObject], None],
+        tally: Tally,
+    ) -> None:
+        self._loop = loop
+        self._order = order
+        self._trade = trade(order.method)
+        self._guard = Guard(bytes.fromhex(order.psk)) if self._trade is not None else None
+        self._identity = identity
+        self._say = say
+        self._tally = tally
+        self._lines: dict[str, Line] = {}
+        self._numbers: dict[str, int] = {}
+        self._paces: dict[str, float] = {}
+        self._session: Session | None = None
+        self._former: Session | None = None
+        self._caller: Caller | None = None
+        self._index = 0
+        """Ours in the handshake that is under way; 0 when none is."""
+        self._attempt = 0
+        self._unanswered = 0
+        self._calling: Timer | None = None
+        self._renewal: Timer | None = None
+        self._due = False
+        """The session is old enough to be replaced, however well it works."""
+        self._misses = 0
+        self._state = ""
+
+    # What control wants.
+
+    def ways(self, ways: list[WayOrder]) -> None:
+        """These paths can be probed now; others can't."""
+        wanted = {way.path: way for way in ways}
+        for path in [path for path, line in self._lines.items() if wanted.get(path) != line.way]:
+            self._lines.pop(path).end()
+        for path, way in wanted.items():
+            if path not in self._lines:
+                self._add(way)
+        if self._lines and self._session is None and not self._index:
+            self._call()
+
+    def pace(self, path: str, seconds: float) -> None:
+        """From now on so long between two echoes on a path."""
+        self._paces[path] = seconds
+        line = self._lines.get(path)
+        if line is not None and line.pace != seconds:
+            line.pace = seconds
+            if line.tick is not None:
+                line.tick.cancel()
+            line.tick = self._loop.after(seconds, lambda: self._tick(line))
+
+    def burst(self, path: str) -> None:
+        """Find out at once about a path."""
+        line = self._lines.get(path)
+        if line is None:
+            return
+        if self._session is None:
+            self._greet(line)
+            return
+        self._echo(line)
+        for number in range(1, _BURST):
+            self._loop.after(number * _BURST_GAP, lambda: self._echo(line))
+
+    def train(self, path: str) -> None:
+        """Find out a path's capacity both ways."""
+        line, session = self._lines.get(path), self._session
+        if line is None or session is None:
+            self._capacity(path, None, None)
+            return
+        line.measure = Measure(
+            self._loop,
+            lambda frame: line.send(session.sealing.seal(line.number, frame)) is Sent.YES,
+            lambda up, down: self._capacity(path, up, down),
+        )
+
+    def close(self) -> None:
+        """No more of this exit."""
+        for line in self._lines.values():
+            line.end()
+        self._lines.clear()
+        for timer in (self._calling, self._renewal):
+            if timer is not None:
+                timer.cancel()
+
+    # Greeting.
+
+    def _call(self) -> None:
+        """Begin a handshake unless one is under way."""
+        if not self._index:
+            self._attempt = 0
+            self._unanswered = 0
+            self._begin()
+            self._greet_all()
+
+    def _begin(self) -> None:
+        self._index = int.from_bytes(os.urandom(4), "big") or 1
+        if self._trade is not None:
+            assert self._guard is not None
+            self._caller = Caller(
+                self._trade,
+                self._guard,
+                ephemeral=os.urandom(32),
+                index=self._index,
+                identity=self._identity,
+                exit_key=bytes.fromhex(self._order.exit_key),
+            )
+
+    def _greet_all(self) -> None:
+        if self._attempt >= _TRIES:
+            self._attempt = 0
+            self._begin()
+        for line in self._lines.values():
+            self._greet(line)
+        wait = _WAITS[min(self._attempt, len(_WAITS) - 1)]
+        self._attempt += 1
+        self._unanswered += 1
+        if self._unanswered > _NEWS:
+            self._news("none", "no answer: not a plait, UDP is blocked, or another password")
+        self._calling = self._loop.after(wait, self._greet_all)
+
+    def _greet(self, line: Line) -> None:
+        if not self._index:
+            self._call()
+            return
+        if self._caller is None:
+            greeting = hello(line.number, self._attempt, self._index, self._identity)
+        else:
+            greeting = self._caller.greeting(line.number, self._attempt, line.cookie)
+            line.mac = mac_of(greeting)
+        line.send(greeting)
+
+    def _renew(self) -> None:
+        self._due = True
+        self._call()
+
+    def _stop_calling(self) -> None:
+        self._index = 0
+        self._caller = None
+        if self._calling is not None:
+            self._calling.cancel()
+            self._calling = None
+
+    def _begun(self, session: Session) -> None:
+        self._stop_calling()
+        self._former, self._session = self._session, session
+        self._misses = 0
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._due = False
+        self._renewal = self._loop.after(RENEW, self._renew)
+        self._news("up", "")
+        # The exit takes the session for real, and learns where each path is, by the first datagram on it.
+        for line in self._lines.values():
+            self._echo(line)
+
+    def _news(self, state: str, why: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._say({"session": {"exit": self._order.name, "state": state, "why": why}})
+
+    # Echoes.
+
+    def _add(self, way: WayOrder) -> None:
+        number = self._numbers.setdefault(way.path, len(self._numbers) & 0xFF)
+        line = self._lines[way.path] = Line(self._loop, way, number, self._heard)
+        line.pace = self._paces.get(way.path, PACE)
+        if self._session is None and self._index:
+            self._greet(line)
+        self._tick(line)
+
+    def _tick(self, line: Line) -> None:
+        line.tick = self._loop.after(line.pace, lambda: self._tick(line))
+        self._echo(line)
+
+    def _echo(self, line: Line) -> None:
+        session = self._session
+        if session is None or self._lines.get(line.way.path) is not line:
+            return
+        now = time.monotonic()
+        number = line.echoes.send(now, time.time_ns())
+        sent = line.send(session.sealing.seal(line.number, encode(Echo(number))))
+        if sent is Sent.BROKEN:
+            self._late(line, number)
+        elif sent is Sent.BUSY:
+            line.echoes.withdraw(number)
+        else:
+            self._tally.sent += 1
+            patience = now + line.echoes.patience() - self._loop.now
+            self._loop.after(patience, lambda: self._late(line, number))
+
+    def _late(self, line: Line, number: int) -> None:
+        # We may have slept through its arrival: what the kernel has for us decides, not our clock.
+        line.drain()
+        sent = line.echoes.due(number)
+        if sent is None or self._lines.get(line.way.path) is not line:
+            return
+        self._say({"silent": {"exit": self._order.name, "path": line.way.path, "sent": sent}})
+        if all(other.echoes.heard < sent for other in self._lines.values()):
+            self._misses += 1
+            if self._misses >= _MISSES:
+                self._call()
+
+    def _capacity(self, path: str, up: int | None, down: int | None) -> None:
+        self._say({"capacity": {"exit": self._order.name, "path": path, "up_bps": up, "down_bps": down}})
+
+    # What comes.
+
+    def _heard(self, line: Line, letter: Letter) -> None:
+        data = letter.data
+        kind = data[0] if data else 0
+        try:
+            if kind in (SEALED, PLAIN):
+                self._datagram(line, letter)
+            elif kind == ANSWER and self._caller is not None:
+                self._begun(self._caller.answered(data))
+            elif kind == WELCOME and self._index and self._trade is None:
+                self._begun(take_welcome(data, self._index))
+            elif kind == COOKIE and self._guard is not None:
+                line.cookie = self._guard.open_cookie(data, line.mac)
+            else:
+                raise Malformed("of no known kind")
+        except Replayed:
+            self._tally.stranger("replayed", line.way.remote)
+        except Forged:
+            self._tally.stranger("forged", line.way.remote)
+        except PeerFault:
+            self._tally.stranger("malformed", line.way.remote)
+
+    def _datagram(self, line: Line, letter: Letter) -> None:
+        index = index_of(letter.data)
+        session = next(
+            (each for each in (self._session, self._former) if each is not None and each.ours == index), None
+        )
+        if session is None:
+            raise Malformed("of no session")
+        opened = session.opening.open(letter.data)
+        if opened.path != line.number or is_data(opened.body):
+            raise Malformed("nothing that belongs here")
+        self._tally.received += 1
+        frame = decode(opened.body)
+        if isinstance(frame, EchoReply):
+            self._replied(line, letter, frame, current=session is self._session)
+        elif isinstance(frame, Train | TrainReply):
+            if line.measure is not None:
+                line.measure.take(frame, len(letter.data), letter.at or time.time_ns())
+        else:
+            raise Malformed("nothing that an exit sends")
+
+    def _replied(self, line: Line, letter: Letter, frame: EchoReply, *, current: bool) -> None:
+        found = line.echoes.reply(frame.id, time.monotonic(), letter.at, frame.held)
+        if found is None:
+            return
+        sent, rtt = found
+        if current:
+            self._misses = 0
+            if self._index and not self._due:
+                # It was there all the time; the greeting was for nothing.
+                self._stop_calling()
+            self._news("up", "")
+        self._say(
+            {
+                "echo": {
+                    "exit": self._order.name,
+                    "path": line.way.path,
+                    "sent": round(sent, 6),
+                    "rtt_us": round(rtt * 1e6),
+                }
+            }
+        )

@@ -1,0 +1,310 @@
+"""An exit's end of all sessions: who is let in, where each of their paths is, and what they are answered.
+
+Nothing is ever sent to somebody who has not proved the password (or, with method ``none``, is not of a
+trusted network). Until then a datagram costs one hash a user and is forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from plait.courier.measure import send_train
+from plait.courier.orders import HomeOrder
+from plait.courier.tally import Tally
+from plait.courier.trains import PATIENCE, Arriving
+from plait.kernel.udp import Letter, Peer, answer, receive
+from plait.relay.loop import IN, Loop
+from plait.tunnel.frames import Echo, EchoReply, Train, TrainReply, decode, encode, is_data
+from plait.wire.datagram import PLAIN, SEALED, Session, index_of, trade
+from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
+from plait.wire.greeting import (
+    GREETING,
+    HELLO,
+    Call,
+    Guard,
+    cookie_for,
+    ephemeral_of,
+    mac_of,
+    shows_cookie,
+    take_call,
+    take_hello,
+    welcome,
+)
+from plait.wire.replay import HEADER as REPLAY_HEADER
+from plait.wire.replay import SaltFilter, prepare
+
+IDLE = 180.0
+"""Seconds without a datagram after which a session is forgotten."""
+OLDEST = 600.0
+"""Seconds after which it is forgotten in any case: a gateway renews it every two minutes."""
+UNCONFIRMED = 10.0
+"""Seconds that a gateway has to use a session after it was begun."""
+_SWEEP = 5.0
+_MOST = 4096
+"""Sessions at once."""
+BUSY = 50
+"""Handshakes in a second above which a cookie is asked for; one takes some 0.3 ms."""
+_COOKIE_LIFE = 120.0
+_REMEMBERED = 1 << 17
+"""Bytes of the memory for greetings: 16 thousand of them."""
+_AT_ONCE = 64
+_MOST_ARRIVING = 16
+"""Trains of one gateway at once."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where one path of a gateway was last heard of."""
+
+    sock: socket.socket
+    peer: Peer
+    local: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Guest:
+    """One session of one gateway."""
+
+    session: Session
+    user: str
+    identity: bytes
+    born: float
+    heard: float
+    confirmed: bool = False
+    """It has sent something in this session, so it is there and not a recording."""
+    places: dict[int, Place] = field(default_factory=dict)
+    arriving: dict[tuple[int, int], Arriving] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A handshake that was answered, kept to answer its further greetings alike."""
+
+    call: Call
+    born: float
+
+
+class Home:
+    """All sockets and all sessions."""
+
+    def __init__(
+        self, loop: Loop, doors: list[socket.socket], order: HomeOrder, tally: Tally, *, secret: bytes
+    ) -> None:
+        """``secret`` is 32 random bytes, for memories that nobody should be able to predict."""
+        self._loop = loop
+        self._tally = tally
+        self._trade = trade(order.method)
+        self._guards = (
+            [(user, Guard(bytes.fromhex(psk))) for user, psk in order.psks.items()] if self._trade else []
+        )
+        self._static = bytes.fromhex(order.private_key)
+        self._trust = [ip_network(text) for text in order.trust]
+        self.guests: dict[int, Guest] = {}
+        """By our index."""
+        self._pending: dict[bytes, _Pending] = {}
+        memory = memoryview(bytearray(REPLAY_HEADER + _REMEMBERED))
+        prepare(memory, secret)
+        self._seen = SaltFilter(memory)
+        self._cookies = (os.urandom(32), loop.now)
+        self._second = (0, 0)
+        self.others: Callable[[socket.socket, Letter], bool] | None = None
+        """Who is asked about datagrams that are not ours; whether they were his."""
+        for door in doors:
+            loop.register(door.fileno(), self._door(door), IN)
+        loop.after(_SWEEP, self._sweep)
+
+    def _door(self, sock: socket.socket) -> Callable[[int], None]:
+        def ready(mask: int) -> None:
+            for _ in range(_AT_ONCE):
+                letter = receive(sock)
+                if letter is None:
+                    return
+                self.take(sock, letter)
+
+        return ready
+
+    def take(self, sock: socket.socket, letter: Letter) -> None:
+        """One datagram, from anybody."""
+        data = letter.data
+        kind = data[0] if data else 0
+        why = "unsealed"
+        try:
+            if kind in (SEALED, PLAIN) and (guest := self.guests.get(index_of(data))) is not None:
+                self._datagram(guest, sock, letter)
+                return
+            if kind == GREETING and self._trade is not None:
+                self._greeting(sock, letter)
+                return
+            if kind == HELLO and self._trade is None:
+                self._hello(sock, letter)
+                return
+        except Replayed:
+            why = "replayed"
+        except Forged:
+            why = "forged"
+        except _Stranger as stranger:
+            why = str(stranger)
+        except PeerFault:
+            why = "malformed"
+        else:
+            why = "unknown session" if kind in (SEALED, PLAIN) else "malformed"
+        if self.others is None or not self.others(sock, letter):
+            self._tally.stranger(why, letter.peer[0])
+
+    # Greetings.
+
+    def _greeting(self, sock: socket.socket, letter: Letter) -> None:
+        data = letter.data
+        user, guard = next(((user, guard) for user, guard in self._guards if guard.proves(data)), ("", None))
+        if guard is None:
+            raise _Stranger("unsealed")
+        if self._seen.seen_before(mac_of(data)):
+            raise Replayed("greeting: seen before")
+        ephemeral = ephemeral_of(data)
+        pending = self._pending.get(ephemeral)
+        if pending is None:
+            if self._busy() and not self._has_cookie(letter):
+                self._tally.stranger("asked for a cookie", letter.peer[0])
+                cookie = cookie_for(self._cookie_secret(), _packed(letter.peer))
+                answer(sock, guard.seal_cookie(data, cookie, os.urandom(12)), letter.peer, letter.local)
+                return
+            assert self._trade is not None
+            call = take_call(
+                data,
+                self._trade,
+                guard,
+                ephemeral=os.urandom(32),
+                index=self._new_index(),
+                static=self._static,
+            )
+            self._admit(call.session, user, call.identity)
+            pending = self._pending[ephemeral] = _Pending(call, self._loop.now)
+        answer(sock, pending.call.answer(data), letter.peer, letter.local)
+
+    def _hello(self, sock: socket.socket, letter: Letter) -> None:
+        self._check_trust(letter)
+        theirs, identity = take_hello(letter.data)
+        key = identity + theirs.to_bytes(4, "big")
+        known = next(
+            (guest for guest in self.guests.values() if guest.identity == key and not guest.confirmed), None
+        )
+        ours = known.session.ours if known else self._new_index()
+        if known is None:
+            self._admit(Session.plain(ours, theirs), "", key)
+        answer(sock, welcome(letter.data, theirs, ours), letter.peer, letter.local)
+
+    def _admit(self, session: Session, user: str, identity: bytes) -> None:
+        if len(self.guests) >= _MOST:
+            unconfirmed = (index for index, guest in self.guests.items() if not guest.confirmed)
+            oldest = min(self.guests, key=lambda index: self.guests[index].heard)
+            del self.guests[next(unconfirmed, oldest)]
+        now = self._loop.now
+        self.guests[session.ours] = Guest(session, user, identity, now, now)
+
+    def _new_index(self) -> int:
+        while True:
+            index = int.from_bytes(os.urandom(4), "big")
+            if index and index not in self.guests:
+                return index
+
+    def _busy(self) -> bool:
+        second = int(self._loop.now)
+        count = self._second[1] + 1 if self._second[0] == second else 1
+        self._second = second, count
+        return count > BUSY
+
+    def _has_cookie(self, letter: Letter) -> bool:
+        return shows_cookie(letter.data, cookie_for(self._cookie_secret(), _packed(letter.peer)))
+
+    def _cookie_secret(self) -> bytes:
+        secret, born = self._cookies
+        if self._loop.now - born > _COOKIE_LIFE:
+            secret = os.urandom(32)
+            self._cookies = secret, self._loop.now
+        return secret
+
+    def _check_trust(self, letter: Letter) -> None:
+        address = ip_address(letter.peer[0].partition("%")[0])
+        if not any(address.version == network.version and address in network for network in self._trust):
+            raise _Stranger("untrusted")
+
+    # What guests send.
+
+    def _datagram(self, guest: Guest, sock: socket.socket, letter: Letter) -> None:
+        if self._trade is None:
+            self._check_trust(letter)
+        opened = guest.session.opening.open(letter.data)
+        guest.heard = self._loop.now
+        guest.confirmed = True
+        self._tally.received += 1
+        place = guest.places.get(opened.path)
+        if place is None:
+            guest.places[opened.path] = Place(sock, letter.peer, letter.local)
+        elif opened.newest:
+            place.sock, place.peer, place.local = sock, letter.peer, letter.local
+        if is_data(opened.body):
+            raise Malformed("an inner packet, and there is no tunnel")
+        frame = decode(opened.body)
+        if isinstance(frame, Echo):
+            # How long it lay in the kernel's queue was not spent on the way.
+            held = (time.time_ns() - letter.at) // 1000 if letter.at else 0
+            self._send(guest, opened.path, encode(EchoReply(frame.id, max(0, held), frame.size & 0xFFFF)))
+        elif isinstance(frame, Train):
+            self._train(guest, opened.path, frame, len(letter.data), letter.at or time.time_ns())
+        else:
+            raise Malformed("nothing that a gateway sends")
+
+    def _send(self, guest: Guest, path: int, frame: bytes) -> bool:
+        place = guest.places[path]
+        self._tally.sent += 1
+        return answer(place.sock, guest.session.sealing.seal(path, frame), place.peer, place.local)
+
+    def _train(self, guest: Guest, path: int, frame: Train, size: int, at: int) -> None:
+        key = path, frame.id
+        train = guest.arriving.get(key)
+        if train is not None:
+            train.add(at, size)
+        elif len(guest.arriving) < _MOST_ARRIVING:
+            train = guest.arriving[key] = Arriving(frame.id, frame.count, at, at, size=size)
+            self._loop.after(PATIENCE, lambda: self._arrived(guest, path, frame))
+        if train is not None and train.complete:
+            self._arrived(guest, path, frame)
+
+    def _arrived(self, guest: Guest, path: int, frame: Train) -> None:
+        train = guest.arriving.pop((path, frame.id), None)
+        if train is None:
+            return
+        reply = TrainReply(frame.id, train.arrived, train.spread, train.bytes)
+        self._send(guest, path, encode(reply))
+        if frame.want_back:
+            # Never more than came, so that nobody can make us flood a third party with it.
+            send_train(
+                frame.id,
+                train.arrived,
+                frame.size,
+                lambda body: self._send(guest, path, body),
+                want_back=False,
+            )
+
+    def _sweep(self) -> None:
+        now = self._loop.now
+        self._loop.after(_SWEEP, self._sweep)
+        for ephemeral in [key for key, each in self._pending.items() if now - each.born > UNCONFIRMED]:
+            del self._pending[ephemeral]
+        for index, guest in list(self.guests.items()):
+            limit = IDLE if guest.confirmed else UNCONFIRMED
+            if now - guest.heard > limit or now - guest.born > OLDEST:
+                del self.guests[index]
+
+
+class _Stranger(Exception):
+    """Somebody who may not come in; the text is the kind that is counted."""
+
+
+def _packed(peer: Peer) -> bytes:
+    return f"{peer[0]} {peer[1]}".encode()

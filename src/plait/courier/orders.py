@@ -1,0 +1,88 @@
+"""What control and the courier say to each other: one JSON object a line, over a unix socket pair.
+
+    control → courier   {"job": {...}}                     once, first
+                        {"ways": {exit: [way, ...]}}       every path that could be probed now, see `WayOrder`
+                        {"pace": {path: seconds}}          between two echoes on a path; 1.0 unless told
+                        {"burst": [path, ...]}             four echoes at once, 40 ms apart
+                        {"train": [path, ...]}             measure capacity, once
+                        {"ask": id, "what": "tally"}
+    courier → control   {"ready": true}                    privileges dropped, listening
+                        {"echo": {"exit", "path", "sent", "rtt_us"}}
+                        {"silent": {"exit", "path", "sent"}}
+                        {"capacity": {"exit", "path", "up_bps", "down_bps"}}    null: not found out
+                        {"session": {"exit", "state", "why"}}    state "up" or "none"
+                        {"answer": id, "tally": {...}}
+                        {"tally": {...}}                   last of all
+
+``sent`` is CLOCK_MONOTONIC in seconds, the same in both processes. Keys travel here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+from plait.relay.orders import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayOrder:
+    """One path to one exit."""
+
+    path: str
+    remote: str
+    port: int
+    local: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwayOrder:
+    """An exit that this gateway uses."""
+
+    name: str
+    method: str
+    psk: str = field(default="", repr=False)
+    """Hexadecimal, `wire.greeting.preshared`; empty for method ``none``."""
+    exit_key: str = ""
+    """The exit's public key, hexadecimal; empty when the config does not name it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeOrder:
+    """Our own exit."""
+
+    doors: list[int]
+    """Inherited UDP sockets."""
+    method: str
+    psks: dict[str, str] = field(default_factory=dict, repr=False)
+    """By user, hexadecimal; the exit's own password is the user ``""``."""
+    private_key: str = field(default="", repr=False)
+    """Hexadecimal; empty when the exit has none."""
+    trust: list[str] = field(default_factory=list)
+    """Networks that may come with method ``none``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierJob:
+    """All that a courier needs to know when it starts."""
+
+    identity: str
+    """32 hexadecimal digits by which exits know this gateway again."""
+    aways: list[AwayOrder]
+    home: HomeOrder | None
+    uid: int
+    gid: int
+    verbose: int
+
+    def to_json(self) -> JsonObject:
+        """As it travels."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: JsonObject) -> CourierJob:
+        """The opposite of `to_json`. Both ends are the same program, so there is nothing to check."""
+        fields = dict(raw)
+        fields["aways"] = [AwayOrder(**order) for order in raw["aways"]]  # type: ignore[attr-defined]
+        home = raw["home"]
+        fields["home"] = HomeOrder(**home) if isinstance(home, dict) else None
+        return cls(**fields)  # type: ignore[arg-type]

@@ -1,0 +1,128 @@
+"""The courier: one process, one loop, no privileges; all UDP of a plait goes through it.
+
+Started by control as ``python -m plait.courier.process FD`` with a unix socket at FD and its listening
+sockets inherited. It ends when control does: the next one starts another, and sessions begin anew
+within a round trip.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+
+from plait.courier.away import Away
+from plait.courier.channel import Channel
+from plait.courier.home import Home
+from plait.courier.orders import CourierJob, WayOrder
+from plait.courier.tally import Tally
+from plait.relay import privileges
+from plait.relay.loop import IN, Loop
+from plait.relay.orders import JsonObject
+
+log = logging.getLogger("plait.courier")
+
+_DESCRIPTORS = 4096
+
+
+class Courier:
+    """The loop with all that hangs on it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.loop = Loop()
+        self.tally = Tally()
+        self._aways: dict[str, Away] = {}
+        self._home: Home | None = None
+
+    def run(self) -> None:
+        """Take the job, then serve until told to end."""
+        first = self._channel.first()
+        if first is None:
+            return
+        raw = first["job"]
+        assert isinstance(raw, dict)
+        job = CourierJob.from_json(raw)
+        logging.getLogger().setLevel(logging.DEBUG if job.verbose else logging.INFO)
+        privileges.raise_descriptor_limit(_DESCRIPTORS)
+        identity = bytes.fromhex(job.identity)
+        for order in job.aways:
+            self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
+        if job.home is not None:
+            doors = [socket.socket(fileno=fd) for fd in job.home.doors]
+            self._home = Home(self.loop, doors, job.home, self.tally, secret=os.urandom(32))
+        self._handle_signals()
+        privileges.drop(job.uid, job.gid)
+        self._channel.attach(self.loop, self._obey, self._control_gone)
+        self._channel.say({"ready": True})
+        # What exists now stays for good: leave it out of every later collection.
+        gc.collect()
+        gc.freeze()
+        self.loop.run()
+        self._channel.say({"tally": self._figures()})
+
+    def _handle_signals(self) -> None:
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        # Ctrl-C goes to the whole process group; ending us is control's business.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def arrived(mask: int) -> None:
+            if signal.SIGTERM in os.read(reader, 64):
+                self.loop.stop()
+
+        self.loop.register(reader, arrived, IN)
+
+    def _control_gone(self) -> None:
+        log.warning("control is gone; ending")
+        self.loop.stop()
+
+    def _obey(self, message: JsonObject) -> None:
+        if isinstance(ways := message.get("ways"), dict):
+            for name, listed in ways.items():
+                # Asked across a reload: of an exit that our config has not, or no longer.
+                if name in self._aways:
+                    self._aways[name].ways([WayOrder(**way) for way in listed])
+        if isinstance(paces := message.get("pace"), dict):
+            for path, seconds in paces.items():
+                for away in self._aways.values():
+                    away.pace(path, float(seconds))
+        if isinstance(paths := message.get("burst"), list):
+            for path in paths:
+                for away in self._aways.values():
+                    away.burst(path)
+        if isinstance(paths := message.get("train"), list):
+            for path in paths:
+                for away in self._aways.values():
+                    away.train(path)
+        if "ask" in message:
+            self._channel.say({"answer": message["ask"], "tally": self._figures()})
+
+    def _figures(self) -> JsonObject:
+        tally = self.tally
+        return {
+            "pid": os.getpid(),
+            "sent": tally.sent,
+            "received": tally.received,
+            "strangers": dict(tally.strangers),
+            "guests": sum(guest.confirmed for guest in self._home.guests.values()) if self._home else 0,
+        }
+
+
+def main() -> int:
+    """The process."""
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
+    courier = Courier(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    try:
+        courier.run()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,139 @@
+"""UDP sockets as the courier needs them: bound to a path, or open to everyone with several addresses.
+
+Sources: include/uapi/linux/in.h, in6.h, udp.h, asm-generic/socket.h; ip(7), ipv6(7), udp(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+
+from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT
+
+IP_PKTINFO = 8
+IP_MTU_DISCOVER = 10
+IPV6_MTU_DISCOVER = 23
+_PROBE = 3
+"""IP_PMTUDISC_PROBE: never fragment, and believe no router's word about the MTU."""
+SO_TIMESTAMPNS = 35
+
+_IN_PKTINFO = struct.Struct("=i4s4s")
+_IN6_PKTINFO = struct.Struct("=16si")
+_TIMESPEC = struct.Struct("@qq")
+_CONTROL = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + 64
+_LARGEST = 65535
+_BUFFER = 4 << 20
+"""Bytes that the kernel may keep for us each way, as far as it lets us."""
+
+GONE = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ECONNREFUSED})
+"""Sending failed, and it says nothing about the path: a full queue, or what an earlier datagram met."""
+
+Peer = tuple[str, int] | tuple[str, int, int, int]
+"""A socket address as Python gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One datagram that came."""
+
+    data: bytes
+    peer: Peer
+    local: bytes
+    """The address it was sent to, packed; empty on a socket that does not tell."""
+    at: int
+    """When it came, by the kernel: nanoseconds of the real-time clock; 0 when that is not known."""
+
+
+def open_path(remote: str, port: int, *, local: str, interface: str) -> socket.socket:
+    """A non-blocking socket that sends to one exit over one link and hears nobody else.
+
+    Raises OSError: no such address or link (any more).
+    """
+    sock = _make(remote)
+    try:
+        # Needs no privilege for a socket that is bound to none yet (Linux 5.7).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((local, 0))
+        sock.connect((remote, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def open_door(address: str, port: int) -> socket.socket:
+    """A non-blocking socket on which everybody is heard, and that knows which of our addresses they meant.
+
+    Raises OSError as the system calls do.
+    """
+    sock = _make(address)
+    try:
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _make(address: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, _PROBE)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, _PROBE)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    return sock
+
+
+def receive(sock: socket.socket) -> Letter | None:
+    """The next datagram; None when there is none. Errors that earlier datagrams met are passed over."""
+    while True:
+        try:
+            data, control, _, peer = sock.recvmsg(_LARGEST, _CONTROL)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            if error.errno in _PASSING:
+                continue
+            return None
+        local, at = b"", 0
+        for level, kind, value in control:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESPEC.unpack(value[: _TIMESPEC.size])
+                at = seconds * 1_000_000_000 + nanoseconds
+            elif level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+                local = _IN_PKTINFO.unpack(value)[2]
+            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                local = _IN6_PKTINFO.unpack(value)[0]
+        return Letter(data, peer, local, at)
+
+
+_PASSING = frozenset(
+    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EMSGSIZE, errno.EPROTO}
+)
+"""ICMP errors about what was sent, delivered once each on the next call (udp(7))."""
+
+
+def answer(sock: socket.socket, data: bytes, peer: Peer, local: bytes) -> bool:
+    """Send to ``peer`` from that address of ours which it knows; whether the kernel took it."""
+    control = []
+    if len(local) == 4:
+        control = [(socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))]
+    elif local:
+        control = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IN6_PKTINFO.pack(local, 0))]
+    try:
+        sock.sendmsg((data,), control, 0, peer)
+    except OSError:
+        return False
+    return True

@@ -21,8 +21,10 @@ from pathlib import Path
 from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
 from plait.config.notes import notes
 from plait.control.doors import Door, Doors, wanted
+from plait.control.hooks import Hooks
 from plait.control.keeper import Keeper, View
 from plait.control.loading import load_for
+from plait.control.mender import Mender
 from plait.control.modes import Modes
 from plait.control.names import AGAIN, Names
 from plait.control.notify import notify
@@ -35,7 +37,8 @@ from plait.errors import PlaitError
 from plait.kernel.capabilities import missing
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
-from plait.relay.orders import DoorOrder, ExitOrder, Job, ListedWay
+from plait.paths.state import states
+from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lacking, ListedWay
 from plait.wire.cipher import Key
 from plait.wire.replay import prepare
 
@@ -100,6 +103,11 @@ class Daemon:
             changed=self._view_changed,
             before=self._rundir.remember_host,
         )
+        self._hooks = Hooks()
+        self._mender = Mender(self._keeper)
+        self._keeper.renewed = self._mender.renewed
+        self._supervisor.told = self._told
+        self._keeper.looked = self._paths_seen
         self._reporter = Reporter(
             self._role, self._started, self._host, self._keeper, self._supervisor, self._watch
         )
@@ -151,6 +159,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.stop()
+        await self._hooks.stop()
         self._keeper.let_go()
         # Before their endpoints go: a connection that has lost its last subflow can't tell the exit that it
         # ends, and would be waited for until it has idled too long.
@@ -189,6 +198,15 @@ class Daemon:
     def _view_changed(self, view: View) -> None:
         self._supervisor.tell({"ways": self._ways(view), "own": list(view.own)})
         self._watch.look()
+
+    def _paths_seen(self) -> None:
+        keeper = self._keeper
+        self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
+
+    def _told(self, worker: int, message: JsonObject) -> None:
+        """What a worker says unasked."""
+        if isinstance(lacking := message.get("subflows"), list):
+            self._mender.heard(worker, [Lacking.from_json(each) for each in lacking])
 
     def _exits_changed(self) -> None:
         lost = self._watch.all_lost
@@ -319,6 +337,7 @@ class Daemon:
             method=method.value,
             secrets=secrets,
             allow=[str(network) for network in config.exit.allow],
+            deny=[str(network) for network in config.exit.deny],
             trust=[str(network) for network in config.exit.trust],
             salts_fd=self._salts_fd,
         )
@@ -337,7 +356,6 @@ class Daemon:
             name: [
                 [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt or 0.0]
                 for way in ways
-            deny=[str(network) for network in config.exit.deny],
             ]
             for name, ways in view.ways.items()
         }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from plait.config.model import Config, IPAddress
+from plait.control.quarrels import Quarrels, contenders, introduce
 from plait.errors import PlaitError
 from plait.kernel import nft
 from plait.kernel.api import HostApi
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 30.0
 """Seconds between looks that nobody asked for."""
+_MEET = 300.0
+"""Seconds between questions after other programs that do what we do."""
 _BUDGET = 50
 """Looks in one second; beyond it we wait a little (a storm of events, or a fight with another program)."""
 _REST = 0.25
@@ -82,6 +85,8 @@ class Keeper:
         """Called after every look at the host."""
         self.renewed: Callable[[str], None] = lambda path: None
         """Called when a path's endpoint has been added, or added again."""
+        self._quarrels = Quarrels()
+        self._introduced: set[str] = set()
         self._renew: set[str] = set()
         self._returns: dict[str, int] = {}
         self._detours: tuple[Detour, ...] = ()
@@ -144,7 +149,8 @@ class Keeper:
         self._detours = detours(self.config, snapshot, self.peers, self._detours)
         state = self._desired(snapshot)
         self._remember(snapshot, state)
-        changes = self._ours(self._with_renewals(snapshot, state, diff(snapshot, state)))
+        sifted = self._quarrels.sift(diff(snapshot, state), state, asyncio.get_running_loop().time())
+        changes = self._ours(self._with_renewals(snapshot, state, sifted))
         if not interception:
             changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
         if changes:
@@ -177,9 +183,14 @@ class Keeper:
         for monitor in self._monitors:
             loop.add_reader(monitor, self._event, monitor)
         self._ask_carriers()
+        met = -_MEET
         while True:
+            if self.config.gateway is not None and loop.time() > met + _MEET:
+                met = loop.time()
+                introduce(contenders(), self._introduced)
+            again = self._quarrels.deadline(loop.time())
             try:
-                async with asyncio.timeout(_AGAIN):
+                async with asyncio.timeout(_AGAIN if again is None else max(0.0, again - loop.time())):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -55,6 +55,8 @@ class Supervisor:
         self._generation = 0
         self._asked = 0
         self._stopping = False
+        self.told: Callable[[int, JsonObject], None] = lambda pid, message: None
+        """Called with what a worker says without having been asked."""
         self.retired: list[JsonObject] = []
         """What workers that are no more had counted, as far as they told."""
         self.restarts = 0
@@ -204,6 +206,8 @@ class Supervisor:
         if isinstance(tally := message.get("tally"), dict) and "answer" not in message:
             worker.tally = tally
         number = message.get("answer")
+        if number is None:
+            self.told(worker.process.pid, message)
         if isinstance(number, int):
             question = worker.questions.pop(number, None)
             if question is not None and not question.done():

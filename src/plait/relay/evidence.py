@@ -14,7 +14,7 @@ from plait.kernel.mptcp_info import Subflow, flows, is_mptcp
 from plait.relay.gateway import Upstream
 from plait.relay.orders import JsonObject, Lacking, Traffic
 from plait.relay.pump import Pump, Session
-from plait.relay.silence import FlowRecord, fold, settle
+from plait.relay.silence import FlowRecord, fold
 
 EVERY = 0.05
 """Seconds between two looks while anything moves."""
@@ -151,7 +151,6 @@ class Evidence:
                     record.look(flow, now, 2 * EVERY, reading=reading)
                 watched.records[local, flow.local_port] = record
                 by_path.setdefault((session.exit, local), []).append(record)
-            settle(list(watched.records.values()))
             if any(record.waiting_ms for record in watched.records.values()):
                 self._doubted[session] = None
             else:

@@ -135,7 +135,7 @@ class Traffic:
     Never more than what was seen by ourselves: our own absence does not count as silence."""
     quiet_ms: float
     """How long a stream that had been coming in has stood still; 0 when none had, or it goes on.
-    Weak evidence: a server may just be slow."""
+    Weak evidence: a server may just pause, or the hole that another path has left holds this one up."""
     suspicious: bool
     """``waiting_ms`` or ``quiet_ms`` is over max(100 ms, 2 RTT). Then one message follows at each look
     (20 a second) until something is heard or nobody waits any more."""

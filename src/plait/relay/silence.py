@@ -59,8 +59,9 @@ class FlowRecord:
         if self.received:
             self._streak += 1
             self.quiet_ms = 0.0
-        elif self._streak >= _STREAMING and reading and self.quiet_ms < _FORGET_MS:
-            self.quiet_ms = _grown(self.quiet_ms, elapsed_ms, flow.last_received_ms)
+        elif self._streak >= _STREAMING and self.quiet_ms < _FORGET_MS:
+            if reading:
+                self.quiet_ms = _grown(self.quiet_ms, elapsed_ms, flow.last_received_ms)
         else:
             self._streak = 0
             self.quiet_ms = 0.0
@@ -70,29 +71,15 @@ class FlowRecord:
         self._sent, self._retrans = flow.segments_out, flow.segments_retrans
 
     @property
-    def streaming(self) -> bool:
-        """Whether data had been coming in steadily."""
-        return self._streak >= _STREAMING
-
-    @property
     def idle(self) -> bool:
-        """Whether nothing moved since the last look and nothing is under way."""
-        return not (self.acked or self.received or self.sent or self.flow.unacked)
+        """Whether nothing moved since the last look, is under way or is missed."""
+        return not (self.acked or self.received or self.sent or self.flow.unacked or self.quiet_ms)
 
 
 def _grown(before_ms: float, elapsed_ms: float, kernel_ms: float) -> float:
     """An age, one look older: what the kernel says, but no more than we have seen. What had passed
     before the first look that saw it begin is taken to be a look's time at most."""
     return min((before_ms or _HEAD_START_MS) + elapsed_ms, kernel_ms)
-
-
-def settle(records: list[FlowRecord]) -> None:
-    """All subflows of one connection were looked at: when all of several streams stopped together, it
-    was the server that stopped and not every path at once."""
-    streaming = [record for record in records if record.streaming]
-    if len(streaming) > 1 and all(record.quiet_ms for record in streaming):
-        for record in streaming:
-            record.quiet_ms = 0.0
 
 
 def fold(exit_name: str, local: str, records: list[FlowRecord], now: float) -> Traffic:

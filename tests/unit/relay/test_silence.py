@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from plait.kernel.mptcp_info import Subflow
-from plait.relay.silence import FlowRecord, fold, settle
+from plait.relay.silence import FlowRecord, fold
 
 STEP = 0.05
 
@@ -120,15 +120,6 @@ def test_a_stream_that_stops_is_suspicious_for_a_second() -> None:
 
 def test_who_does_not_read_must_not_wonder() -> None:
     assert not fold("attic", "a", [looks(*stream(5), reading=False)], 1.0).suspicious
-
-
-def test_when_all_streams_of_a_connection_stop_it_was_the_server() -> None:
-    first, second = looks(*stream(4)), looks(*stream(4))
-    settle([first, second])
-    assert not fold("attic", "a", [first, second], 1.0).suspicious
-    stopped, going = looks(*stream(4)), looks(*stream(0, start=10))
-    settle([stopped, going])
-    assert stopped.quiet_ms > 100
 
 
 def test_what_a_path_shows_as_a_whole() -> None:

@@ -20,10 +20,10 @@ from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import delay_for
 from plait.relay.tally import Tally
 from plait.wire.address import encode_packed
-from plait.wire.cipher import Key
+from plait.wire.cipher import Bytes, Key
 from plait.wire.streams import dial as greet
 
-_FIRST = 16384
+FIRST = 16384
 """Most client bytes that travel with the address: as much as one sealed chunk takes."""
 
 
@@ -104,6 +104,39 @@ def spell(where: Where) -> str:
     return f"[{socket.inet_ntop(socket.AF_INET6, packed)}]:{port}"
 
 
+def begin(
+    pump: Pump,
+    upstream: Upstream,
+    client: socket.socket,
+    exit_sock: socket.socket,
+    header: bytes,
+    first: Bytes,
+    *,
+    target: str,
+    peer: str,
+) -> Session:
+    """A session over a connection to an exit that stands; ``start`` it with what is known of its ends.
+
+    ``header`` is the encoded address, ``first`` what the client has said already (``FIRST`` bytes at
+    most); both travel in one write.
+    """
+    greeting = greet(upstream.key, os.urandom, time.time)
+    sealed, sealer = greeting.first(header, first)
+    session = Session(pump, client, exit_sock, target)
+    session.peer = peer
+    session.exit = upstream.name
+    opener = greeting.opener()
+    if opener is None or sealer is None:
+        session.up = Leg(session, client, exit_sock)
+        session.down = Leg(session, exit_sock, client)
+    else:
+        session.up = SealLeg(session, client, exit_sock, sealer)
+        session.down = OpenLeg(session, exit_sock, client, opener)
+    session.up.count = len(first)
+    session.up.pending = memoryview(sealed)
+    return session
+
+
 class Interceptor:
     """Accepts what nftables has taken from the LAN and brings it to one exit."""
 
@@ -178,7 +211,7 @@ class _Opening:
         tally.opening -= 1
         buffer = pump.buffers.views[0]
         try:
-            n = client.recv_into(buffer, _FIRST)
+            n = client.recv_into(buffer, FIRST)
         except BlockingIOError:
             n = 0
         except OSError:
@@ -188,20 +221,14 @@ class _Opening:
             reset(exit_sock)
             client.close()
             return
-        key = self._upstream.key
-        header = encode_packed(*self._target)
-        greeting = greet(key, os.urandom, time.time)
-        first, sealer = greeting.first(header, buffer[:n])
-        session = Session(pump, client, exit_sock, spell(self._target))
-        session.peer = self._peer
-        session.exit = self._upstream.name
-        opener = greeting.opener()
-        if opener is None or sealer is None:
-            up: Leg = Leg(session, client, exit_sock)
-            down: Leg = Leg(session, exit_sock, client)
-        else:
-            up = SealLeg(session, client, exit_sock, sealer)
-            down = OpenLeg(session, exit_sock, client, opener)
-        up.count = n
-        up.pending = memoryview(first)
-        session.start(up, down, 0, mask)
+        session = begin(
+            pump,
+            self._upstream,
+            client,
+            exit_sock,
+            encode_packed(*self._target),
+            buffer[:n],
+            target=spell(self._target),
+            peer=self._peer,
+        )
+        session.start(session.up, session.down, 0, mask)

@@ -171,7 +171,7 @@ class Home:
             if self._busy() and not self._has_cookie(letter):
                 self._tally.stranger("asked for a cookie", letter.peer[0])
                 cookie = cookie_for(self._cookie_secret(), _packed(letter.peer))
-                answer(sock, guard.seal_cookie(data, cookie, os.urandom(12)), letter.peer, letter.local)
+                self._answer(sock, letter, guard.seal_cookie(data, cookie, os.urandom(12)))
                 return
             assert self._trade is not None
             call = take_call(
@@ -184,7 +184,7 @@ class Home:
             )
             self._admit(call.session, user, call.identity)
             pending = self._pending[ephemeral] = _Pending(call, self._loop.now)
-        answer(sock, pending.call.answer(data), letter.peer, letter.local)
+        self._answer(sock, letter, pending.call.answer(data))
 
     def _hello(self, sock: socket.socket, letter: Letter) -> None:
         self._check_trust(letter)
@@ -196,7 +196,11 @@ class Home:
         ours = known.session.ours if known else self._new_index()
         if known is None:
             self._admit(Session.plain(ours, theirs), "", key)
-        answer(sock, welcome(letter.data, theirs, ours), letter.peer, letter.local)
+        self._answer(sock, letter, welcome(letter.data, theirs, ours))
+
+    def _answer(self, sock: socket.socket, letter: Letter, datagram: bytes) -> None:
+        self._tally.sent += 1
+        answer(sock, datagram, letter.peer, letter.local)
 
     def _admit(self, session: Session, user: str, identity: bytes) -> None:
         if len(self.guests) >= _MOST:

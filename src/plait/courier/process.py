@@ -22,6 +22,7 @@ from plait.courier.tally import Tally
 from plait.relay import privileges
 from plait.relay.loop import IN, Loop
 from plait.relay.orders import JsonObject
+from plait.wire import noise
 
 log = logging.getLogger("plait.courier")
 
@@ -54,6 +55,9 @@ class Courier:
         if job.home is not None:
             doors = [socket.socket(fileno=fd) for fd in job.home.doors]
             self._home = Home(self.loop, doors, job.home, self.tally, secret=os.urandom(32))
+        orders = [*job.aways, *([job.home] if job.home else [])]
+        if any(order.method != "none" for order in orders):
+            noise.load()
         self._handle_signals()
         privileges.drop(job.uid, job.gid)
         self._channel.attach(self.loop, self._obey, self._control_gone)

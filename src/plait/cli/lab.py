@@ -16,7 +16,7 @@ from plait.lab.errors import LabError
 HELP = "run a scenario on an emulated network, or open a shell in it"
 
 _INTERRUPTED = 130
-_DEFAULT_SECONDS = 7.0
+_DEFAULT_SECONDS, _QUICK_SECONDS = 7.0, 4.0
 _LEAST_SECONDS = 4.0
 
 
@@ -35,9 +35,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--seconds",
         type=float,
-        default=_DEFAULT_SECONDS,
         metavar="N",
-        help=f"length of each phase, at least {_LEAST_SECONDS:g} (default: %(default)g)",
+        help=f"length of each phase, at least {_LEAST_SECONDS:g}"
+        f" (default: {_DEFAULT_SECONDS:g}, quick: {_QUICK_SECONDS:g})",
+    )
+
+    running.add_argument(
+        "--quick", action="store_true", help="as little as still says something: few cuts, one round"
     )
 
     shell = verbs.add_parser("shell", help="build a scenario with plait running and open a shell in it")
@@ -74,6 +78,8 @@ def _run(args: argparse.Namespace) -> int:
         return 0
 
     scenario = scenarios.find(args.name)
+    if args.lab_verb == "run" and args.seconds is None:
+        args.seconds = _QUICK_SECONDS if args.quick else _DEFAULT_SECONDS
     if args.lab_verb == "run" and args.seconds < _LEAST_SECONDS:
         print(f"plait lab: a phase lasts at least {_LEAST_SECONDS:g} seconds", file=sys.stderr)
         return 2
@@ -85,4 +91,4 @@ def _run(args: argparse.Namespace) -> int:
     if args.lab_verb == "shell":
         return shell(scenario, args.node)
     out = out_directory(args.out, scenario.name)
-    return run(scenario, seconds=args.seconds, out=out, as_json=args.json)
+    return run(scenario, seconds=args.seconds, quick=args.quick, out=out, as_json=args.json)

@@ -10,34 +10,17 @@ import sys
 import time
 from typing import TextIO
 
+from plait.lab.result import Cell, Check, Result, Row, Table
 from plait.lab.scenario import Scenario
 from plait.lab.trial import Run
-from plait.lab.verdict import Check
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One figure of the table; ``kept`` is None when nothing was promised of it."""
-
-    text: str
-    kept: bool | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the table."""
-
-    title: str
-    asked: str
-    cells: tuple[Cell, ...]
 
 
 def _speed(value: float) -> str:
     return f"{value / 1e6:.1f} Mbit/s"
 
 
-def rows(scenario: Scenario, runs: list[Run], checks: list[Check]) -> list[Row]:
-    """The verdict table."""
+def table(scenario: Scenario, runs: list[Run], checks: list[Check]) -> Table:
+    """The verdict table of a trial."""
     by = {(check.course, check.promise): check for check in checks}
 
     def row(title: str, texts: list[str], promise: str | None = None, asked: str = "") -> Row:
@@ -49,16 +32,15 @@ def rows(scenario: Scenario, runs: list[Run], checks: list[Check]) -> list[Row]:
         promised = found[0].asked if found and found[0] is not None else ""
         return Row(title=title, asked=f"{promised} {asked}".strip(), cells=tuple(cells))
 
-    table = []
+    rows = []
     for link in scenario.links:
         speeds = [_speed(run.singles[link.interface]) for run in runs]
-        table.append(row(f"single link {link.bridge}", speeds))
+        rows.append(row(f"single link {link.bridge}", speeds))
     first = scenario.links[0].bridge
     shares = [f"{run.both / run.sum:.3f}" if run.sum else "-" for run in runs]
     full = [f"{run.full_after:.1f} s" if run.full_after is not None else "never" for run in runs]
     survived = ["yes" if run.survived else "NO" for run in runs]
-    return [
-        *table,
+    rows += [
         row("both, with plait", [_speed(run.both) for run in runs]),
         row("share of the sum", shares, "both links"),
         row(f"{first} unplugged", [_speed(run.unplugged) for run in runs], "unplugged", "of the other"),
@@ -67,17 +49,31 @@ def rows(scenario: Scenario, runs: list[Run], checks: list[Check]) -> list[Row]:
         row("full speed after", full, "full speed again"),
         row("connection survived", survived, "connections lost", "lost"),
     ]
+    return Table(columns=tuple(run.course.title for run in runs), rows=tuple(rows))
 
 
-def print_table(table: list[Row], runs: list[Run], passed: bool, out: TextIO = sys.stdout) -> None:
-    """The table and the verdict, with colours on a terminal."""
-    titles = ["", *(run.course.title for run in runs), "asked"]
-    if out.isatty() and importlib.util.find_spec("rich") is not None:
-        _print_rich(table, titles, passed, out)
-        return
+def print_tables(tables: list[Table], passed: bool, out: TextIO = sys.stdout) -> None:
+    """The tables and the verdict, with colours on a terminal."""
+    colours = out.isatty() and importlib.util.find_spec("rich") is not None
+    for shown in tables:
+        titles = ["", *shown.columns, "asked"]
+        if colours:
+            _print_rich(shown, titles, out)
+        else:
+            _print_plain(shown, titles, out)
+    verdict = f"verdict: {'PASS' if passed else 'FAIL'}"
+    if colours:
+        from rich.console import Console
+
+        Console(file=out).print(f"[bold {'green' if passed else 'red'}]{verdict}[/]")
+    else:
+        print(verdict, file=out)
+
+
+def _print_plain(shown: Table, titles: list[str], out: TextIO) -> None:
     marks = {True: " ok", False: " FAIL", None: ""}
     lines = [titles]
-    for row in table:
+    for row in shown.rows:
         lines.append([row.title, *(cell.text + marks[cell.kept] for cell in row.cells), row.asked])
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     for number, line in enumerate(lines):
@@ -86,30 +82,37 @@ def print_table(table: list[Row], runs: list[Run], passed: bool, out: TextIO = s
         )
         if number == 0:
             print("  ".join("-" * width for width in widths), file=out)
-    print(f"\nverdict: {'PASS' if passed else 'FAIL'}", file=out)
+    print(file=out)
 
 
-def _print_rich(table: list[Row], titles: list[str], passed: bool, out: TextIO) -> None:
+def _print_rich(shown: Table, titles: list[str], out: TextIO) -> None:
     from rich.box import SIMPLE_HEAVY
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Rich
 
-    shown = Table(box=SIMPLE_HEAVY)
+    picture = Rich(box=SIMPLE_HEAVY)
     for number, title in enumerate(titles):
         inner = 0 < number < len(titles) - 1
-        shown.add_column(
+        picture.add_column(
             title, justify="right" if inner else "left", style="grey62" if title == "asked" else ""
         )
     styles = {True: "[green]{} ✓[/]", False: "[bold red]{} ✗[/]", None: "{}  "}
-    for row in table:
-        shown.add_row(row.title, *(styles[cell.kept].format(cell.text) for cell in row.cells), row.asked)
-    console = Console(file=out)
-    console.print(shown)
-    console.print("[bold green]verdict: PASS[/]" if passed else "[bold red]verdict: FAIL[/]")
+    for row in shown.rows:
+        picture.add_row(row.title, *(styles[cell.kept].format(cell.text) for cell in row.cells), row.asked)
+    Console(file=out).print(picture)
+
+
+def studied(scenario: Scenario, result: Result) -> dict[str, object]:
+    """All that a study has measured, ready for JSON."""
+    return {**_head(scenario, result.checks), **result.facts}
 
 
 def facts(scenario: Scenario, runs: list[Run], checks: list[Check], *, samples: bool) -> dict[str, object]:
     """All that was measured, ready for JSON. Speeds in bit/s, times in s from a course's first byte."""
+    return {**_head(scenario, checks), "courses": [_course(run, samples=samples) for run in runs]}
+
+
+def _head(scenario: Scenario, checks: list[Check]) -> dict[str, object]:
     return {
         "scenario": scenario.name,
         "passed": all(check.kept for check in checks),
@@ -117,7 +120,6 @@ def facts(scenario: Scenario, runs: list[Run], checks: list[Check], *, samples: 
         "kernel": platform.release(),
         "cores": os.cpu_count(),
         "checks": [dataclasses.asdict(check) for check in checks],
-        "courses": [_course(run, samples=samples) for run in runs],
     }
 
 

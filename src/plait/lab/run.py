@@ -10,16 +10,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from plait.lab import chart, report
+from plait.lab import chart, chart_study, report
 from plait.lab.errors import HostLacks, LabError, program
 from plait.lab.live import display
+from plait.lab.result import Result, Table
 from plait.lab.scenario import Scenario
+from plait.lab.stage import Stage
 from plait.lab.topology import Lab
 from plait.lab.traffic import iperf_server
-from plait.lab.trial import Run, Trial
-from plait.lab.verdict import Check, judge
+from plait.lab.trial import Trial
+from plait.lab.verdict import judge
 
 PROGRAMS = ("unshare", "nsenter", "mount", "ip", "tc", "nft", "sysctl", "iperf3", "dnsmasq", "udhcpc")
 """What the scenarios call."""
@@ -55,7 +59,7 @@ def out_directory(asked: Path | None, scenario: str) -> Path:
     return out
 
 
-def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
+def run(scenario: Scenario, *, seconds: float, quick: bool, out: Path, as_json: bool) -> int:
     """Run a scenario, show, judge, write ``result.json`` and the chart. 0 when all promises are kept."""
     end_on_signals()
     directory = _directory()
@@ -63,21 +67,57 @@ def run(scenario: Scenario, *, seconds: float, out: Path, as_json: bool) -> int:
         with display(scenario) as show, Lab(scenario.drawing, directory=directory) as lab:
             show.phase("bringing the network up")
             scenario.prepare(lab)
-            runs = Trial(scenario, lab, show, seconds).run()
+            stage = Stage(scenario, lab, show, seconds, quick=quick)
+            told = _trial(stage) if scenario.study is None else _study(stage, scenario.study)
     except LabError as problem:
         problem.hint = problem.hint or f"what each program printed is in {out / 'logs'}"
         raise
     finally:
         _keep(directory, out / "logs")
-    checks = judge(scenario, runs)
-    passed = all(check.kept for check in checks)
-    files = _write(scenario, runs, checks, out)
+    files = _write(told, out)
     if as_json:
-        print(json.dumps(report.facts(scenario, runs, checks, samples=False), indent=2))
+        print(json.dumps(told.brief, indent=2))
     else:
-        report.print_table(report.rows(scenario, runs, checks), runs, passed)
+        report.print_tables(told.tables, told.passed)
         print("written: " + ", ".join(str(path) for path in files))
-    return 0 if passed else 1
+    return 0 if told.passed else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is printed and written of either kind of scenario."""
+
+    passed: bool
+    tables: list[Table]
+    brief: dict[str, object]
+    """The facts to print."""
+    full: dict[str, object]
+    """The facts to keep: every sample."""
+    draw: Callable[[Path], list[Path]]
+
+
+def _trial(stage: Stage) -> _Told:
+    scenario, runs = stage.scenario, Trial(stage).run()
+    checks = judge(scenario, runs)
+    return _Told(
+        passed=all(check.kept for check in checks),
+        tables=[report.table(scenario, runs, checks)],
+        brief=report.facts(scenario, runs, checks, samples=False),
+        full=report.facts(scenario, runs, checks, samples=True),
+        draw=lambda out: chart.draw(scenario, runs, checks, out),
+    )
+
+
+def _study(stage: Stage, study: Callable[[Stage], Result]) -> _Told:
+    scenario, result = stage.scenario, study(stage)
+    facts = report.studied(scenario, result)
+    return _Told(
+        passed=result.passed,
+        tables=result.tables,
+        brief=facts,
+        full=facts,
+        draw=lambda out: chart_study.draw(scenario, result, out),
+    )
 
 
 def _directory() -> Path:
@@ -85,12 +125,12 @@ def _directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="lab-", dir="/run"))
 
 
-def _write(scenario: Scenario, runs: list[Run], checks: list[Check], out: Path) -> list[Path]:
+def _write(told: _Told, out: Path) -> list[Path]:
     result = out / "result.json"
-    result.write_text(json.dumps(report.facts(scenario, runs, checks, samples=True)) + "\n")
+    result.write_text(json.dumps(told.full) + "\n")
     files = [result]
     if chart.available():
-        files += chart.draw(scenario, runs, checks, out)
+        files += told.draw(out)
     else:
         print("no chart: matplotlib is missing (pip install 'plait[lab]')", file=sys.stderr)
     _hand_over(out)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from plait.lab.topology import Lab
+
+if TYPE_CHECKING:
+    from plait.lab.result import Result
+    from plait.lab.stage import Stage
+
+IPERF_PORT = 5201
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,7 @@ class Course:
     """Whether they come in at the interfaces of the scenario's links, or go out."""
     interface: str = "eth0"
     """The receiver's."""
+    port: int = IPERF_PORT
 
     @property
     def receiver(self) -> str:
@@ -46,7 +54,10 @@ class Course:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A test bed and what is done on it. The first link is the one that is unplugged."""
+    """A test bed and what is done on it.
+
+    Without a ``study`` that is the trial of ``trial.py``: the first link is unplugged and replugged.
+    """
 
     name: str
     summary: str
@@ -59,3 +70,5 @@ class Scenario:
     """Start plait, and wait until it reaches its exits."""
     stall: float = 0.300
     """Seconds without progress that are allowed when the first link is unplugged."""
+    study: Callable[[Stage], Result] | None = None
+    """What is done instead of the trial. ``weave`` has not been called then."""

@@ -12,16 +12,16 @@ from pathlib import Path
 from plait.lab.errors import program
 from plait.lab.node import Node, Process, wait_for
 from plait.lab.samples import ETHERNET, IPV4, IPV6, TCP, Samples
+from plait.lab.scenario import IPERF_PORT
 
-_IPERF_PORT = 5201
 _GRACE = 20.0
 """Seconds that iperf3 may take beyond its transfer to say how it went."""
 
 
-def iperf_server(node: Node) -> Process:
-    """Start iperf3 as a server and wait until it listens."""
-    server = node.popen(program("iperf3"), "--server", name="iperf3-server")
-    wait_for(f"iperf3 to listen on {node.name}", lambda: node.listening(_IPERF_PORT), within=10.0)
+def iperf_server(node: Node, port: int = IPERF_PORT) -> Process:
+    """Start iperf3 as a server and wait until it listens. It serves one transfer at a time."""
+    server = node.popen(program("iperf3"), "--server", "--port", str(port), name="iperf3-server")
+    wait_for(f"iperf3 to listen on {node.name}", lambda: node.listening(port), within=10.0)
     return server
 
 
@@ -41,11 +41,13 @@ class Ended:
 class Transfer:
     """One bulk transfer over one TCP connection."""
 
-    def __init__(self, client: Node, address: str, *, seconds: float, reverse: bool) -> None:
+    def __init__(
+        self, client: Node, address: str, *, seconds: float, reverse: bool, port: int = IPERF_PORT
+    ) -> None:
         self._seconds = seconds
         # --connect-timeout is in ms. One stream, JSON at the end.
         command = [program("iperf3"), "--client", address, "--time", str(math.ceil(seconds)), "--json"]
-        command += ["--connect-timeout", "5000", "--interval", "1"]
+        command += ["--port", str(port), "--connect-timeout", "5000", "--interval", "1"]
         if reverse:
             command.append("--reverse")
         self._process = client.popen(*command, name="iperf3")
@@ -54,6 +56,13 @@ class Transfer:
     def running(self) -> bool:
         """Whether iperf3 has not ended yet."""
         return self._process.status is None
+
+    def give_up(self) -> Ended:
+        """End it now. It has survived when it was still running; what it moved is not known."""
+        if not self.running:
+            return self.end()
+        self._process.kill()
+        return Ended(survived=True, received=0, seconds=0.0, retransmits=None, error=None)
 
     def end(self) -> Ended:
         """Wait for its end and say how it was."""
@@ -117,8 +126,9 @@ class Watch:
         return self.samples
 
     def stop(self) -> Samples:
-        """End the watcher; gives all that it saw."""
-        self._process.kill()
-        samples = self.look()
-        self._reader.close()
-        return samples
+        """End the watcher; gives all that it saw. Once more changes nothing."""
+        if not self._reader.closed:
+            self._process.kill()
+            self.look()
+            self._reader.close()
+        return self.samples

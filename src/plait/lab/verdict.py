@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from plait.lab.result import Check
 from plait.lab.scenario import Scenario
 from plait.lab.trial import Run
 
@@ -13,17 +12,6 @@ SHARE_OF_SINGLE = 0.90
 """While one is unplugged, of what the other gives alone."""
 FULL_WITHIN = 3.0
 """Seconds from the replugging to full speed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One promise: what was measured, what was asked, kept or not."""
-
-    course: str
-    promise: str
-    measured: str
-    asked: str
-    kept: bool
 
 
 def judge(scenario: Scenario, runs: list[Run]) -> list[Check]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from plait.lab import chart, report, scenarios
+from plait.lab.result import Check
 from plait.lab.samples import Samples
 from plait.lab.traffic import Ended
 from plait.lab.trial import Event, Run
-from plait.lab.verdict import Check, judge
+from plait.lab.verdict import judge
 
 SCENARIO = scenarios.find("wifi-bridges")
 
@@ -80,7 +81,7 @@ def test_the_table_tells_all() -> None:
     runs = [good(), good(course=SCENARIO.courses[1], stall=0.5)]
     checks = judge(SCENARIO, runs)
     out = io.StringIO()
-    report.print_table(report.rows(SCENARIO, runs, checks), runs, False, out)
+    report.print_tables([report.table(SCENARIO, runs, checks)], False, out)
     text = out.getvalue()
     for words in (
         "down",

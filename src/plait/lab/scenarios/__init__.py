@@ -6,13 +6,17 @@ import difflib
 
 from plait.lab.errors import UnknownName
 from plait.lab.scenario import Scenario
-from plait.lab.scenarios import ipv6, lan_to_lan, vps, wifi_bridges
+from plait.lab.scenarios import asymmetric, bad_path, equal, ipv6, lan_to_lan, small, vps, wifi_bridges
 
 ALL: tuple[Scenario, ...] = (
     wifi_bridges.SCENARIO,
     ipv6.SCENARIO,
     lan_to_lan.SCENARIO,
     vps.SCENARIO,
+    asymmetric.SCENARIO,
+    equal.SCENARIO,
+    small.SCENARIO,
+    bad_path.SCENARIO,
 )
 
 

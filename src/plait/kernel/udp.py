@@ -10,13 +10,19 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT
+from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT, IP_TRANSPARENT, IPV6_TRANSPARENT
 
 IP_PKTINFO = 8
 IP_MTU_DISCOVER = 10
+IP_RECVORIGDSTADDR = 20
 IPV6_MTU_DISCOVER = 23
+IPV6_RECVORIGDSTADDR = 74
+_DONT = 0
+"""IP_PMTUDISC_DONT: fragment what is too large, here or on the way."""
 _PROBE = 3
 """IP_PMTUDISC_PROBE: never fragment, and believe no router's word about the MTU."""
+_FITS = 1232
+"""Bytes of a datagram that every path takes whole (IPv6's least MTU, RFC 8200, section 5)."""
 SO_TIMESTAMPNS = 35
 
 _IN_PKTINFO = struct.Struct("=i4s4s")
@@ -137,3 +143,70 @@ def answer(sock: socket.socket, data: bytes, peer: Peer, local: bytes) -> bool:
     except OSError:
         return False
     return True
+
+
+def answer_whole(sock: socket.socket, data: bytes, peer: Peer, local: bytes) -> bool:
+    """The same for a datagram whose size is not ours to choose: it may go in fragments."""
+    if len(data) <= _FITS:
+        return answer(sock, data, peer, local)
+    fragment(sock, True)
+    try:
+        return answer(sock, data, peer, local)
+    finally:
+        fragment(sock, False)
+
+
+def fragment(sock: socket.socket, allowed: bool) -> None:
+    """Whether what is too large for the path may go in fragments from now on."""
+    how = _DONT if allowed else _PROBE
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+
+
+def open_interceptor(address: str, port: int) -> socket.socket:
+    """A non-blocking socket for datagrams that nftables hands over (TPROXY), and that tells whom each was
+    for. Takes CAP_NET_ADMIN. Raises OSError as the system calls do."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        _be_transparent(sock)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def open_face(address: bytes, port: int) -> socket.socket:
+    """A non-blocking socket that sends from an address and port that are not this host's.
+
+    Takes CAP_NET_ADMIN. Raises OSError as the system calls do.
+    """
+    family = socket.AF_INET6 if len(address) == 16 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        _be_transparent(sock)
+        # A former courier may still have one of the same address.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # It only sends.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+        sock.bind((socket.inet_ntop(family, address), port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _be_transparent(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)

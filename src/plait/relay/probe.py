@@ -145,9 +145,7 @@ class Probe:
 
     def _late(self) -> None:
         if self._sock is not None:
-            self._finish(
-                "silent", "it listens but does not answer: another password, method or clock?"
-            )
+            self._finish("silent", "it listens but does not answer: another password, method or clock?")
         else:
             self._finish("down", Failure.TIMEOUT.value)
 

@@ -186,7 +186,7 @@ class Away:
             self._calling.cancel()
             self._calling = None
 
-    def _begun(self, session: Session) -> None:
+    def _begun(self, session: Session, epoch: int) -> None:
         self._stop_calling()
         self._former, self._session = self._session, session
         self._misses = 0
@@ -258,9 +258,9 @@ class Away:
             if kind in (SEALED, PLAIN):
                 self._datagram(line, letter)
             elif kind == ANSWER and self._caller is not None:
-                self._begun(self._caller.answered(data))
+                self._begun(*self._caller.answered(data))
             elif kind == WELCOME and self._index and self._trade is None:
-                self._begun(take_welcome(data, self._index))
+                self._begun(*take_welcome(data, self._index))
             elif kind == COOKIE and self._guard is not None:
                 line.cookie = self._guard.open_cookie(data, line.mac)
             else:

@@ -188,7 +188,7 @@ class Home:
 
     def _hello(self, sock: socket.socket, letter: Letter) -> None:
         self._check_trust(letter)
-        theirs, identity = take_hello(letter.data)
+        theirs, _, identity = take_hello(letter.data)
         key = identity + theirs.to_bytes(4, "big")
         known = next(
             (guest for guest in self.guests.values() if guest.identity == key and not guest.confirmed), None

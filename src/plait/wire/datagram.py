@@ -14,6 +14,7 @@ the window; the path is what they have not.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from plait.wire.cipher import SUITES, TAG, Aead, Bytes, aead, invalid_tag
@@ -33,6 +34,9 @@ LAST = 1 << 60
 """A path's counter never gets there: a new session is made long before."""
 
 _HEADER = struct.Struct("!BBHIQ")
+_FRONT = struct.Struct("!BBHI")
+_LONGEST = 1 << 16
+"""More datagrams than any run has."""
 _EVER = (1 << WINDOW) - 1
 
 
@@ -59,6 +63,16 @@ class Window:
             self.newest = counter
         else:
             self._bits |= 1 << -ahead
+
+    def take_run(self, first: int, count: int) -> None:
+        """The same for ``count`` counters from ``first`` on."""
+        if first > self.newest and count < WINDOW:
+            ahead = first + count - 1 - self.newest
+            self._bits = ((self._bits << ahead if ahead < WINDOW else 0) | (1 << count) - 1) & _EVER
+            self.newest += ahead
+        else:
+            for counter in range(first, first + count):
+                self.take(counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +101,17 @@ def trade(method: str) -> Trade | None:
 class Sealing:
     """The datagrams that one end sends in one session."""
 
-    __slots__ = ("_aead", "_counters", "_index", "sent")
+    __slots__ = ("_aead", "_counters", "_index")
 
     def __init__(self, key: Aead | None, index: int) -> None:
         self._aead = key
         self._index = index
         self._counters: dict[int, int] = {}
-        self.sent = 0
-        """Datagrams sealed so far."""
+
+    def follow(self, former: Sealing) -> None:
+        """Go on counting where another session of the same two ends stopped: what counts acknowledged
+        datagrams need not notice that keys were renewed."""
+        self._counters = former._counters
 
     def seal(self, path: int, body: Bytes) -> bytes:
         """A whole datagram. Raises OverflowError once a path's counters are used up."""
@@ -102,11 +119,35 @@ class Sealing:
         if counter >= LAST:
             raise OverflowError("this session has lasted too long")
         self._counters[path] = counter + 1
-        self.sent += 1
         if self._aead is None:
             return _HEADER.pack(PLAIN, path, 0, self._index, counter) + body
         header = _HEADER.pack(SEALED, path, 0, self._index, counter)
         return header + self._aead.encrypt(header[:4] + header[8:], body, None)
+
+    def seal_run(self, path: int, bodies: Iterable[bytes]) -> tuple[int, list[bytes]]:
+        """Several datagrams with consecutive counters: the first counter, and the buffers to send, two a
+        datagram. On the data path; raises OverflowError as `seal` does."""
+        first = counter = self._counters.get(path, 0)
+        if first >= LAST - _LONGEST:
+            raise OverflowError("this session has lasted too long")
+        buffers: list[bytes] = []
+        add = buffers.append
+        if self._aead is None:
+            head = _FRONT.pack(PLAIN, path, 0, self._index)
+            for body in bodies:
+                add(head + counter.to_bytes(8, "big"))
+                add(body)
+                counter += 1
+        else:
+            head = _FRONT.pack(SEALED, path, 0, self._index)
+            front, encrypt = head[:4], self._aead.encrypt
+            for body in bodies:
+                number = counter.to_bytes(8, "big")
+                add(head + number)
+                add(encrypt(front + number, body, None))
+                counter += 1
+        self._counters[path] = counter
+        return first, buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +159,19 @@ class Opened:
     body: bytes
     newest: bool
     """No later one of its path came before it."""
+
+
+class Run:
+    """What several datagrams that came together held."""
+
+    __slots__ = ("forged", "malformed", "pieces", "replayed")
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[int, int, list[bytes], bool]] = []
+        """Path, first counter, bodies with consecutive counters, and whether they are the newest."""
+        self.forged = 0
+        self.replayed = 0
+        self.malformed = 0
 
 
 class Opening:
@@ -155,6 +209,59 @@ class Opening:
         newest = counter > window.newest
         window.take(counter)
         return Opened(path, counter, body, newest)
+
+    def open_run(self, data: bytes, size: int) -> Run:
+        """What is in datagrams of ``size`` bytes that came as one buffer (the last may be shorter).
+
+        On the data path: what is wrong is counted in the result, not raised.
+        """
+        run = Run()
+        kind = PLAIN if self._aead is None else SEALED
+        decrypt = None if self._aead is None else self._aead.decrypt
+        wrong = invalid_tag() if decrypt is not None else ValueError
+        front, path, window = b"", -1, Window()
+        bodies: list[bytes] = []
+        first = expected = 0
+        for at in range(0, len(data), size):
+            head = data[at : at + 8]
+            end = at + size if at + size < len(data) else len(data)
+            if head != front:
+                if end - at < HEADER or head[0] != kind:
+                    run.malformed += 1
+                    continue
+                if bodies:
+                    self._close(run, path, window, first, bodies)
+                    bodies = []
+                front, path = head, head[1]
+                window = self._windows.get(path) or Window()
+            number = data[at + 8 : at + HEADER]
+            counter = int.from_bytes(number, "big")
+            if bodies and counter != expected:
+                self._close(run, path, window, first, bodies)
+                bodies = []
+            if (counter <= window.newest and not window.fresh(counter)) or counter >= LAST:
+                run.replayed += 1
+                continue
+            if decrypt is None:
+                body = data[at + HEADER : end]
+            else:
+                try:
+                    body = decrypt(front[:4] + number, data[at + HEADER : end], None)
+                except wrong:
+                    run.forged += 1
+                    continue
+            if not bodies:
+                first = counter
+            bodies.append(body)
+            expected = counter + 1
+        if bodies:
+            self._close(run, path, window, first, bodies)
+        return run
+
+    def _close(self, run: Run, path: int, window: Window, first: int, bodies: list[bytes]) -> None:
+        self._windows[path] = window
+        run.pieces.append((path, first, bodies, first > window.newest))
+        window.take_run(first, len(bodies))
 
 
 def index_of(datagram: bytes) -> int:

@@ -1,13 +1,15 @@
 """How a session of sealed datagrams begins: greeting, answer, and a cookie when the exit is busy.
 
-    0x70 greeting  path 1 B │ attempt 1 B │ pattern 1 B │ Noise message 69 B │ mac 16 B │ cookie mac 16 B
-    0x71 answer    path 1 B │ attempt 1 B │ 0 1 B │ receiver's index 4 B │ Noise message 53 B
+    0x70 greeting  path 1 B │ attempt 1 B │ pattern 1 B │ Noise message 73 B │ mac 16 B │ cookie mac 16 B
+    0x71 answer    path 1 B │ attempt 1 B │ 0 1 B │ receiver's index 4 B │ Noise message 57 B
     0x72 cookie    path 1 B │ attempt 1 B │ 0 1 B │ nonce 12 B │ cookie 16 B, sealed │ tag 16 B
-    0x75 hello     path 1 B │ attempt 1 B │ 0 1 B │ 1, index 4 B, identity 16 B      method ``none``
-    0x76 welcome   path 1 B │ attempt 1 B │ 0 1 B │ receiver's index 4 B │ 1, index 4 B
+    0x75 hello     path 1 B │ attempt 1 B │ 0 1 B │ 1, index 4 B, epoch 4 B, identity 16 B    method ``none``
+    0x76 welcome   path 1 B │ attempt 1 B │ 0 1 B │ receiver's index 4 B │ 1, index 4 B, epoch 4 B
 
-In the Noise messages are sealed: 1 (the version), the sender's index, and the gateway's identity; then
-1 and the exit's index. The mac is a keyed BLAKE2s of all before it: a stranger costs the exit one hash
+In the Noise messages are sealed: 1 (the version), the sender's index and epoch, and the gateway's
+identity; then 1 and the exit's index and epoch. An epoch is a number that is the same as long as what an
+end remembers of the other's datagrams is: when keys are renewed it stays, when an end begins anew it is
+another. The mac is a keyed BLAKE2s of all before it: a stranger costs the exit one hash
 a user and is never answered. A greeting goes out once over each path and again until it is answered;
 each has a path and an attempt of its own, so that an exit can answer each and drop all that it has seen.
 
@@ -32,14 +34,15 @@ VERSION = 1
 IDENTITY = 16
 MAC = 16
 _HEAD = 4
-_NOISE = KEY + 1 + 4 + IDENTITY + TAG
+_ABOUT = 9
+_NOISE = KEY + _ABOUT + IDENTITY + TAG
 _PROVED = _HEAD + _NOISE
 """Bytes of a greeting that its mac covers."""
 GREETING_SIZE = _PROVED + 2 * MAC
-ANSWER_SIZE = _HEAD + 4 + KEY + 1 + 4 + TAG
+ANSWER_SIZE = _HEAD + 4 + KEY + _ABOUT + TAG
 COOKIE_SIZE = _HEAD + 12 + MAC + TAG
-HELLO_SIZE = _HEAD + 1 + 4 + IDENTITY
-WELCOME_SIZE = _HEAD + 4 + 1 + 4
+HELLO_SIZE = _HEAD + _ABOUT + IDENTITY
+WELCOME_SIZE = _HEAD + 4 + _ABOUT
 _PATTERNS = {Pattern.NN: 0, Pattern.NK: 1}
 _BY_CODE = {code: pattern for pattern, code in _PATTERNS.items()}
 
@@ -123,6 +126,7 @@ class Caller:
         ephemeral: bytes,
         index: int,
         identity: bytes,
+        epoch: int = 0,
         exit_key: bytes = b"",
     ) -> None:
         self._kind = kind
@@ -132,7 +136,7 @@ class Caller:
         self._handshake = Handshake(
             self._pattern, kind.noise, initiator=True, psk=guard.psk, ephemeral=ephemeral, remote=exit_key
         )
-        self._message = self._handshake.write(_about(index) + identity)
+        self._message = self._handshake.write(_about(index, epoch) + identity)
 
     def greeting(self, path: int, attempt: int, cookie: bytes = b"") -> bytes:
         """A greeting to send over ``path``."""
@@ -141,13 +145,13 @@ class Caller:
         covered = proved + self._guard.mac(proved)
         return covered + (_cookie_mac(covered, cookie) if cookie else bytes(MAC))
 
-    def answered(self, answer: bytes) -> Session:
-        """The session. Raises `Forged`; then the handshake goes on as if nothing had come."""
+    def answered(self, answer: bytes) -> tuple[Session, int]:
+        """The session, and the exit's epoch. Raises `Forged`; then the handshake goes on as before."""
         if len(answer) != ANSWER_SIZE or int.from_bytes(answer[4:8], "big") != self.index:
             raise Forged("answer: not to us")
         trial = copy(self._handshake)
-        theirs = _index(trial.read(answer[8:]))
-        return Session.sealed(self._kind, trial.split(), self.index, theirs)
+        theirs, epoch = _read_about(trial.read(answer[8:]))
+        return Session.sealed(self._kind, trial.split(), self.index, theirs), epoch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +159,8 @@ class Call:
     """A greeting that was understood, and what it led to, at an exit."""
 
     identity: bytes
+    """The gateway's."""
+    epoch: int
     """The gateway's."""
     session: Session
     _receiver: int
@@ -171,9 +177,17 @@ def ephemeral_of(greeting: bytes) -> bytes:
 
 
 def take_call(
-    greeting: bytes, kind: Trade, guard: Guard, *, ephemeral: bytes, index: int, static: bytes = b""
+    greeting: bytes,
+    kind: Trade,
+    guard: Guard,
+    *,
+    ephemeral: bytes,
+    index: int,
+    epoch: int = 0,
+    static: bytes = b"",
 ) -> Call:
-    """Understand a greeting whose mac was good. ``static`` is the exit's private key, if it has one.
+    """Understand a greeting whose mac was good. ``static`` is the exit's private key, if it has one;
+    ``epoch`` is the exit's own.
 
     Raises `Forged` when the seals don't hold, `Malformed` when it asks for what we don't have.
     """
@@ -189,41 +203,43 @@ def take_call(
         static=static if pattern is Pattern.NK else b"",
     )
     payload = handshake.read(greeting[_HEAD:_PROVED])
-    theirs = _index(payload)
-    message = handshake.write(_about(index))
+    theirs, their_epoch = _read_about(payload)
+    identity = payload[_ABOUT : _ABOUT + IDENTITY]
+    message = handshake.write(_about(index, epoch))
     session = Session.sealed(kind, handshake.split(), index, theirs)
-    return Call(payload[5 : 5 + IDENTITY], session, theirs, message)
+    return Call(identity, their_epoch, session, theirs, message)
 
 
-def hello(path: int, attempt: int, index: int, identity: bytes) -> bytes:
+def hello(path: int, attempt: int, index: int, identity: bytes, epoch: int = 0) -> bytes:
     """A greeting of method ``none``."""
-    return bytes((HELLO, path, attempt & 0xFF, 0)) + _about(index) + identity
+    return bytes((HELLO, path, attempt & 0xFF, 0)) + _about(index, epoch) + identity
 
 
-def take_hello(datagram: bytes) -> tuple[int, bytes]:
-    """The gateway's index and identity. Raises `Malformed`."""
+def take_hello(datagram: bytes) -> tuple[int, int, bytes]:
+    """The gateway's index, epoch and identity. Raises `Malformed`."""
     if len(datagram) != HELLO_SIZE:
         raise Malformed("hello: wrong size")
-    return _index(datagram[_HEAD:]), datagram[-IDENTITY:]
+    return *_read_about(datagram[_HEAD:]), datagram[-IDENTITY:]
 
 
-def welcome(greeting: bytes, theirs: int, ours: int) -> bytes:
+def welcome(greeting: bytes, theirs: int, ours: int, epoch: int = 0) -> bytes:
     """The answer to a `hello`."""
-    return bytes((WELCOME, *greeting[1:3], 0)) + theirs.to_bytes(4, "big") + _about(ours)
+    return bytes((WELCOME, *greeting[1:3], 0)) + theirs.to_bytes(4, "big") + _about(ours, epoch)
 
 
-def take_welcome(datagram: bytes, ours: int) -> Session:
-    """The session. Raises `Malformed` for what is not an answer to the hello with index ``ours``."""
+def take_welcome(datagram: bytes, ours: int) -> tuple[Session, int]:
+    """The session, and the exit's epoch. Raises `Malformed` for no answer to the hello of index ``ours``."""
     if len(datagram) != WELCOME_SIZE or int.from_bytes(datagram[4:8], "big") != ours:
         raise Malformed("welcome: not to us")
-    return Session.plain(ours, _index(datagram[8:]))
+    theirs, epoch = _read_about(datagram[8:])
+    return Session.plain(ours, theirs), epoch
 
 
-def _about(index: int) -> bytes:
-    return bytes((VERSION,)) + index.to_bytes(4, "big")
+def _about(index: int, epoch: int) -> bytes:
+    return bytes((VERSION,)) + index.to_bytes(4, "big") + epoch.to_bytes(4, "big")
 
 
-def _index(payload: bytes) -> int:
+def _read_about(payload: bytes) -> tuple[int, int]:
     if payload[0] != VERSION:
         raise Malformed("greeting: of another version")
-    return int.from_bytes(payload[1:5], "big")
+    return int.from_bytes(payload[1:5], "big"), int.from_bytes(payload[5:9], "big")

@@ -84,7 +84,7 @@ def caller(guard: Guard = GUARD, ephemeral: bytes = b"g" * 32) -> Caller:
 def begin(stranger: Stranger) -> Session:
     here = caller()
     stranger.send(here.greeting(0, 0))
-    return here.answered(stranger.expect(1)[0])
+    return here.answered(stranger.expect(1)[0])[0]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_method_none_is_for_trusted_networks(posts: Posts) -> None:
         else:
             first, second = stranger.expect(2)
             assert first[3:] == second[3:]
-            session = take_welcome(first, 77)
+            session, _ = take_welcome(first, 77)
             stranger.send(session.sealing.seal(0, encode(Echo(1))))
             stranger.expect(1)
         stranger.sock.close()

@@ -43,11 +43,13 @@ def kind_of(method: str = "aes-128-gcm") -> Trade:
 
 
 def caller(guard: Guard = GUARD, *, exit_key: bytes = b"", method: str = "aes-128-gcm") -> Caller:
-    return Caller(kind_of(method), guard, ephemeral=b"g" * 32, index=77, identity=IDENTITY, exit_key=exit_key)
+    return Caller(
+        kind_of(method), guard, ephemeral=b"g" * 32, index=77, identity=IDENTITY, epoch=5, exit_key=exit_key
+    )
 
 
 def take(greeting: bytes, guard: Guard = GUARD, *, static: bytes = b"", method: str = "aes-128-gcm") -> Call:
-    return take_call(greeting, kind_of(method), guard, ephemeral=b"e" * 32, index=99, static=static)
+    return take_call(greeting, kind_of(method), guard, ephemeral=b"e" * 32, index=99, epoch=6, static=static)
 
 
 def speak(here: Session, there: Session) -> None:
@@ -66,7 +68,8 @@ def test_a_session_begins(method: str, static: bytes) -> None:
     assert call.identity == IDENTITY
     answer = call.answer(first)
     assert len(answer) == ANSWER_SIZE <= GREETING_SIZE, "nobody can be made to send more than he was sent"
-    session = here.answered(answer)
+    session, epoch = here.answered(answer)
+    assert (call.epoch, epoch) == (5, 6)
     assert (session.ours, call.session.ours) == (77, 99)
     speak(session, call.session)
 
@@ -77,7 +80,7 @@ def test_greetings_of_one_handshake_differ_and_lead_to_one_session() -> None:
     assert len({mac_of(each) for each in greetings}) == 9
     assert len({ephemeral_of(each) for each in greetings}) == 1
     call = take(greetings[0])
-    speak(here.answered(call.answer(greetings[5])), call.session)
+    speak(here.answered(call.answer(greetings[5]))[0], call.session)
     assert call.answer(greetings[5])[1:3] == greetings[5][1:3]
 
 
@@ -117,7 +120,7 @@ def test_a_forged_answer_spoils_nothing(position: int, flip: int) -> None:
     forged[position] ^= flip
     with pytest.raises(PeerFault):
         here.answered(bytes(forged))
-    speak(here.answered(answer), call.session)
+    speak(here.answered(answer)[0], call.session)
 
 
 @pytest.mark.parametrize("length", [0, 8, ANSWER_SIZE - 1, ANSWER_SIZE + 1])
@@ -150,7 +153,7 @@ def test_a_cookie_shows_that_an_address_is_the_senders() -> None:
     assert shows_cookie(again, cookie)
     assert not shows_cookie(again, cookie_for(b"s" * 32, b"192.0.2.2:5000"))
     call = take(again)
-    speak(here.answered(call.answer(again)), call.session)
+    speak(here.answered(call.answer(again))[0], call.session)
 
 
 def test_a_cookie_answers_one_greeting_of_one_password() -> None:
@@ -178,14 +181,16 @@ def test_the_keys_of_passwords() -> None:
 
 
 def test_method_none() -> None:
-    greeting = hello(3, 1, 77, IDENTITY)
+    greeting = hello(3, 1, 77, IDENTITY, 5)
     assert len(greeting) == HELLO_SIZE
-    theirs, identity = take_hello(greeting)
-    assert (theirs, identity) == (77, IDENTITY)
-    answer = welcome(greeting, theirs, 99)
+    theirs, epoch, identity = take_hello(greeting)
+    assert (theirs, epoch, identity) == (77, 5, IDENTITY)
+    answer = welcome(greeting, theirs, 99, 6)
     assert len(answer) == WELCOME_SIZE < HELLO_SIZE
     assert answer[1:3] == greeting[1:3]
-    speak(take_welcome(answer, 77), Session.plain(99, theirs))
+    session, epoch = take_welcome(answer, 77)
+    assert epoch == 6
+    speak(session, Session.plain(99, theirs))
 
 
 @pytest.mark.parametrize("length", [0, 5, HELLO_SIZE - 1, HELLO_SIZE + 1])

@@ -17,16 +17,20 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from plait.config.model import Config, Method
+from plait.config.model import Config, Method, Peer, UdpVia
+from plait.control.faces import Lender
 from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
 from plait.errors import PlaitError
-from plait.kernel.udp import open_door
+from plait.kernel.sockets import pack
+from plait.kernel.udp import open_door, open_interceptor
+from plait.paths.intercept import ports
 from plait.paths.model import Way
 from plait.relay.orders import JsonObject, Lines, line
+from plait.wire.cipher import Key
 from plait.wire.greeting import preshared
 
 log = logging.getLogger(__name__)
@@ -66,12 +70,25 @@ class _Process:
     questions: dict[int, asyncio.Future[JsonObject]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A UDP port."""
+
+    address: str
+    port: int
+    exit: str = ""
+    """The exit for which nftables hands datagrams over here; empty for a port of our own exit."""
+
+
 class Courier:
     """One courier at a time."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._doors: dict[tuple[str, int], socket.socket] = {}
+        self._doors: dict[_Door, socket.socket] = {}
+        self._lender: Lender | None = None
+        self._own: list[str] = []
+        self._lead: dict[str, list[str]] = {}
         self._job: CourierJob | None = None
         """What the running one was told to do, or the next one will be."""
         self._running: _Process | None = None
@@ -96,19 +113,22 @@ class Courier:
         wanted = _wanted(config)
         former_doors = dict(self._doors)
         try:
-            for address in wanted:
-                if address not in self._doors:
-                    sock = await _open(*address)
+            for door in wanted:
+                if door not in self._doors:
+                    sock = await _open(door)
                     if sock is not None:
-                        self._doors[address] = sock
+                        self._doors[door] = sock
         except PlaitError:
             self._keep(former_doors)
             raise
-        doors = [self._doors[address].fileno() for address in wanted if address in self._doors]
+        fds = [(door, self._doors[door].fileno()) for door in wanted if door in self._doors]
         job = CourierJob(
             identity=identity.hex(),
-            aways=[_away(config, index) for index in range(len(config.peers))],
-            home=_home(config, doors),
+            aways=[
+                _away(config, peer, [fd for door, fd in fds if door.exit == peer.name])
+                for peer in config.peers
+            ],
+            home=_home(config, [fd for door, fd in fds if not door.exit]),
             uid=uid,
             gid=gid,
             verbose=verbose,
@@ -148,6 +168,22 @@ class Courier:
             self._ways = found
             self._tell({"ways": found})
 
+    def lead(self, ways: Mapping[str, Sequence[Way]]) -> None:
+        """The ways that work, best first, by exit: Shadowsocks datagrams go by those."""
+        found = {name: list(dict.fromkeys(way.path for way in each)) for name, each in ways.items()}
+        if found != self._lead:
+            self._lead = found
+            self._tell({"lead": found})
+
+    def own(self, addresses: Iterable[str]) -> None:
+        """The host's addresses."""
+        found = sorted(addresses)
+        if found != self._own:
+            self._own = found
+            self._tell({"own": found})
+            if self._lender is not None:
+                self._lender.own = frozenset(map(pack, found))
+
     def pace(self, paces: Mapping[str, float]) -> None:
         """Seconds between two echoes, by path."""
         news = {path: each for path, each in paces.items() if self._paces.get(path) != each}
@@ -183,6 +219,8 @@ class Courier:
         """End it, and close its ports."""
         self._stopping = True
         await self._end(self._running)
+        if self._lender is not None:
+            self._lender.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -205,6 +243,14 @@ class Courier:
     async def _start(self, job: CourierJob) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited = [theirs.fileno(), *(job.home.doors if job.home else ())]
+        inherited += [fd for away in job.aways for fd in away.doors]
+        if self._lender is not None:
+            self._lender.close()
+            self._lender = None
+        if any(away.doors for away in job.aways):
+            self._lender = Lender(frozenset(map(pack, self._own)))
+            job = replace(job, lender=self._lender.theirs.fileno())
+            inherited.append(job.lender)
         try:
             # -P: never import from the directory that we happen to be started in.
             process = await asyncio.create_subprocess_exec(
@@ -223,11 +269,13 @@ class Courier:
             ) from None
         finally:
             theirs.close()
+            if self._lender is not None:
+                self._lender.theirs.close()
         reader, channel = await asyncio.open_unix_connection(sock=ours)
         running = _Process(process, channel, asyncio.get_running_loop().create_future(), {})
         self._running = running
         self._tell({"job": job.to_json()})
-        self._tell({"ways": self._ways, "pace": self._paces})
+        self._tell({"ways": self._ways, "pace": self._paces, "lead": self._lead, "own": self._own})
         task = asyncio.create_task(self._attend(running, reader), name="courier")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -299,10 +347,10 @@ class Courier:
         if self._running is not None and not self._running.channel.is_closing():
             self._running.channel.write(line(message))
 
-    def _keep(self, wanted: Iterable[tuple[str, int]]) -> None:
+    def _keep(self, wanted: Iterable[_Door]) -> None:
         wanted = set(wanted)
-        for address in [address for address in self._doors if address not in wanted]:
-            self._doors.pop(address).close()
+        for door in [door for door in self._doors if door not in wanted]:
+            self._doors.pop(door).close()
 
 
 def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
@@ -315,37 +363,54 @@ def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
     return hashlib.blake2s(seed, digest_size=16, person=b"identity").digest()
 
 
-def _wanted(config: Config) -> list[tuple[str, int]]:
-    if config.exit is None:
-        return []
-    return [(str(address), config.exit.port) for address in config.exit.listen]
+def _wanted(config: Config) -> list[_Door]:
+    doors = []
+    if config.exit is not None:
+        doors += [_Door(str(address), config.exit.port) for address in config.exit.listen]
+    if config.gateway is not None and config.gateway.udp is UdpVia.SHADOWSOCKS:
+        for name, port in ports(config).items():
+            doors += [_Door("0.0.0.0", port, name), _Door("::", port, name)]
+    return doors
 
 
-def _away(config: Config, index: int) -> AwayOrder:
-    peer = config.peers[index]
+def _away(config: Config, peer: Peer, doors: list[int]) -> AwayOrder:
     sealed = peer.method is not Method.NONE
     return AwayOrder(
         name=peer.name,
         method=peer.method.value,
-        psk=preshared(peer.password.reveal()).hex() if sealed else "",
+        psk=preshared(_own_password(peer)).hex() if sealed else "",
         exit_key=_from_base64(peer.public_key) if sealed else "",
+        secret=Key.derive(peer.method.value, peer.password.reveal()).told() if sealed and doors else "",
+        doors=doors,
     )
+
+
+def _own_password(peer: Peer) -> str:
+    """With a method of 2022 identity keys may stand before it; the exit knows each user by the last."""
+    password = peer.password.reveal()
+    return password.rpartition(":")[2] if peer.method.key_bytes else password
 
 
 def _home(config: Config, doors: list[int]) -> HomeOrder | None:
     if config.exit is None:
         return None
-    psks = {}
+    passwords = {}
     if config.exit.method is not Method.NONE:
         if config.exit.password:
-            psks[""] = preshared(config.exit.password.reveal()).hex()
-        psks |= {user.name: preshared(user.password.reveal()).hex() for user in config.users}
+            passwords[""] = config.exit.password.reveal()
+        passwords |= {user.name: user.password.reveal() for user in config.users}
     return HomeOrder(
         doors=doors,
         method=config.exit.method.value,
-        psks=psks,
+        psks={user: preshared(password).hex() for user, password in passwords.items()},
         private_key=_from_base64(config.exit.private_key.reveal()),
         trust=[str(network) for network in config.exit.trust],
+        secrets={
+            user: Key.derive(config.exit.method.value, password).told()
+            for user, password in passwords.items()
+        },
+        allow=[str(network) for network in config.exit.allow],
+        deny=[str(network) for network in config.exit.deny],
     )
 
 
@@ -353,11 +418,12 @@ def _from_base64(key: str) -> str:
     return base64.b64decode(key).hex()
 
 
-async def _open(address: str, port: int) -> socket.socket | None:
+async def _open(door: _Door) -> socket.socket | None:
     """The socket; None where the host has no such family."""
+    address, port = door.address, door.port
     for attempt in range(_TRIES):
         try:
-            return open_door(address, port)
+            return (open_interceptor if door.exit else open_door)(address, port)
         except OSError as error:
             if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 return None
@@ -365,9 +431,10 @@ async def _open(address: str, port: int) -> socket.socket | None:
                 where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
                 taken = error.errno == errno.EADDRINUSE
                 raise PlaitError(
-                    f"exit: UDP {where} "
+                    f"{'interceptor' if door.exit else 'exit'}: UDP {where} "
                     + ("is taken" if taken else f"can't be listened on: {error.strerror}"),
-                    f"see who has it with: ss -Hulnp sport = :{port}; or set another port in [exit]"
+                    f"see who has it with: ss -Hulnp sport = :{port}; "
+                    f"or set another port in [{'gateway' if door.exit else 'exit'}]"
                     if taken
                     else None,
                 ) from None

@@ -5,6 +5,8 @@
                         {"pace": {path: seconds}}          between two echoes on a path; 1.0 unless told
                         {"burst": [path, ...]}             four echoes at once, 40 ms apart
                         {"train": [path, ...]}             measure capacity, once
+                        {"lead": {exit: [path, ...]}}      the paths that work, best first
+                        {"own": [address, ...]}            the host's addresses
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening
                         {"echo": {"exit", "path", "sent", "rtt_us"}}
@@ -45,6 +47,10 @@ class AwayOrder:
     """Hexadecimal, `wire.greeting.preshared`; empty for method ``none``."""
     exit_key: str = ""
     """The exit's public key, hexadecimal; empty when the config does not name it."""
+    secret: str = field(default="", repr=False)
+    """For Shadowsocks datagrams: `wire.cipher.Key.told`."""
+    doors: list[int] = field(default_factory=list)
+    """Inherited sockets at which nftables hands over datagrams for this exit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,10 @@ class HomeOrder:
     """Hexadecimal; empty when the exit has none."""
     trust: list[str] = field(default_factory=list)
     """Networks that may come with method ``none``."""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """For Shadowsocks datagrams, by user: `wire.cipher.Key.told`."""
+    allow: list[str] = field(default_factory=list)
+    deny: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,8 @@ class CourierJob:
     uid: int
     gid: int
     verbose: int
+    lender: int = -1
+    """Our end of the pair over which `faces` are lent; -1 when nothing is intercepted."""
 
     def to_json(self) -> JsonObject:
         """As it travels."""

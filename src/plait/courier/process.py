@@ -18,6 +18,7 @@ from plait.courier.away import Away
 from plait.courier.channel import Channel
 from plait.courier.home import Home
 from plait.courier.orders import CourierJob, WayOrder
+from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
 from plait.relay import privileges
 from plait.relay.loop import IN, Loop
@@ -26,7 +27,8 @@ from plait.wire import noise
 
 log = logging.getLogger("plait.courier")
 
-_DESCRIPTORS = 4096
+_DESCRIPTORS = 16384
+"""Two thirds of them for associations, at most."""
 
 
 class Courier:
@@ -38,6 +40,7 @@ class Courier:
         self.tally = Tally()
         self._aways: dict[str, Away] = {}
         self._home: Home | None = None
+        self._parcels: Parcels | None = None
 
     def run(self) -> None:
         """Take the job, then serve until told to end."""
@@ -55,9 +58,10 @@ class Courier:
         if job.home is not None:
             doors = [socket.socket(fileno=fd) for fd in job.home.doors]
             self._home = Home(self.loop, doors, job.home, self.tally, secret=os.urandom(32))
-        orders = [*job.aways, *([job.home] if job.home else [])]
-        if any(order.method != "none" for order in orders):
+        methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
+        if methods - {"none"}:
             noise.load()
+        self._parcels = Parcels(self.loop, job, self._home, self.tally)
         self._handle_signals()
         privileges.drop(job.uid, job.gid)
         self._channel.attach(self.loop, self._obey, self._control_gone)
@@ -90,7 +94,10 @@ class Courier:
             for name, listed in ways.items():
                 # Asked across a reload: of an exit that our config has not, or no longer.
                 if name in self._aways:
-                    self._aways[name].ways([WayOrder(**way) for way in listed])
+                    orders = [WayOrder(**way) for way in listed]
+                    self._aways[name].ways(orders)
+                    if self._parcels is not None:
+                        self._parcels.ways(name, orders)
         if isinstance(paces := message.get("pace"), dict):
             for path, seconds in paces.items():
                 for away in self._aways.values():
@@ -103,6 +110,8 @@ class Courier:
             for path in paths:
                 for away in self._aways.values():
                     away.train(path)
+        if self._parcels is not None:
+            self._parcels.obey(message)
         if "ask" in message:
             self._channel.say({"answer": message["ask"], "tally": self._figures()})
 
@@ -114,6 +123,7 @@ class Courier:
             "received": tally.received,
             "strangers": dict(tally.strangers),
             "guests": sum(guest.confirmed for guest in self._home.guests.values()) if self._home else 0,
+            "udp": self._parcels.figures() if self._parcels else {},
         }
 
 

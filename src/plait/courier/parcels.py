@@ -1,0 +1,115 @@
+"""All of the courier's Shadowsocks UDP: what it serves as a gateway, and what as an exit."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from ipaddress import ip_address, ip_network
+
+from plait.courier.exit_udp import ExitUdp
+from plait.courier.faces import Faces
+from plait.courier.gateway_udp import GatewayUdp
+from plait.courier.home import Home
+from plait.courier.orders import CourierJob, HomeOrder, WayOrder
+from plait.courier.tally import Tally
+from plait.kernel.sockets import pack
+from plait.relay.admission import Admission
+from plait.relay.loop import Loop
+from plait.relay.orders import JsonObject
+from plait.relay.resolver import Resolver
+from plait.wire import shadowsocks2022_udp, shadowsocks_udp
+from plait.wire.cipher import Key
+
+
+class Parcels:
+    """Built while privileges are still there; ``home`` hands over what is not the tunnel's."""
+
+    def __init__(self, loop: Loop, job: CourierJob, home: Home | None, tally: Tally) -> None:
+        self._gateways: dict[str, GatewayUdp] = {}
+        self._exit: ExitUdp | None = None
+        self._faces: Faces | None = None
+        if job.lender >= 0:
+            self._faces = Faces(loop, socket.socket(fileno=job.lender))
+            for order in job.aways:
+                if not order.doors:
+                    continue
+                key = _key(order.method, order.secret)
+                gateway = GatewayUdp(loop, key, tally, self._faces.prepare, self._faces.send)
+                for fd in order.doors:
+                    gateway.serve(socket.socket(fileno=fd))
+                self._gateways[order.name] = gateway
+        if home is not None and job.home is not None:
+            self._exit = _exit(loop, job.home, tally)
+            home.others = self._exit.take
+
+    def ways(self, name: str, ways: list[WayOrder]) -> None:
+        """Every path to an exit that exists now."""
+        if name in self._gateways:
+            self._gateways[name].ways(ways)
+
+    def obey(self, message: JsonObject) -> None:
+        """What of control's messages is for us."""
+        if isinstance(lead := message.get("lead"), dict):
+            for name, paths in lead.items():
+                if name in self._gateways:
+                    self._gateways[name].lead(paths)
+        if isinstance(own := message.get("own"), list):
+            packed = frozenset(pack(text) for text in own)
+            for gateway in self._gateways.values():
+                gateway.own = packed
+            if self._exit is not None:
+                self._exit.admission.own(ip_address(text) for text in own)
+
+    def figures(self) -> JsonObject:
+        """What was counted."""
+        figures: JsonObject = {}
+        if self._faces is not None:
+            gateways = self._gateways.values()
+            figures["gateway"] = {
+                "open": sum(gateway.open for gateway in gateways),
+                "total": sum(gateway.total for gateway in gateways),
+                "up_bytes": sum(gateway.up for gateway in gateways),
+                "down_bytes": sum(gateway.down for gateway in gateways),
+                "dropped": sum(gateway.dropped for gateway in gateways) + self._faces.refused,
+            }
+        if self._exit is not None:
+            end = self._exit
+            figures["exit"] = {
+                "open": end.open,
+                "total": end.total,
+                "outcomes": dict(end.outcomes),
+                "users": {
+                    user: {"up_bytes": end.up[user], "down_bytes": end.down[user]}
+                    for user in sorted({*end.up, *end.down})
+                },
+            }
+        return figures
+
+
+def _exit(loop: Loop, order: HomeOrder, tally: Tally) -> ExitUdp:
+    keys = [(user, Key.heard(order.method, secret)) for user, secret in order.secrets.items()]
+    for _, key in keys:
+        key.try_out()
+    desk: shadowsocks_udp.Desk | shadowsocks2022_udp.Desk
+    if keys and keys[0][1].suite.edition == 2022:
+        desk = shadowsocks2022_udp.Desk(keys, os.urandom, time.time)
+    else:
+        desk = shadowsocks_udp.Desk(keys, os.urandom)
+    return ExitUdp(
+        loop,
+        desk,
+        Admission([ip_network(text) for text in order.allow], deny=[ip_network(text) for text in order.deny]),
+        Resolver(loop),
+        tally,
+        trust=None if keys else [ip_network(text) for text in order.trust],
+    )
+
+
+def _key(method: str, secret: str) -> Key | None:
+    """The key of an exit, tried out while the cipher library may still be read; None for ``none``."""
+    if not secret:
+        return None
+    key = Key.heard(method, secret)
+    key.try_out()
+    return key

@@ -1,0 +1,254 @@
+"""How fast one path may be used, found out from acknowledgements alone.
+
+The model is BBR's (draft-cardwell-iccrg-bbr-congestion-control): a path has a rate, the largest
+at which it has delivered lately, and a base round trip, that without a queue. Datagrams are
+spaced at that rate, and not much more is under way than rate times base. Loss alone changes
+nothing, so that a radio link's 5 % don't either. Where this differs, it is for the sake of the
+delay, since voice waits in the same modem's buffer:
+
+* every few round trips a little more is sent for one, so that a faster path is found; the
+  queue that this builds is limited to some ms, and is let drain before going on;
+* in between, the rate follows the queue: it is 2 % over what was measured where there is none,
+  and up to 10 % below where there is one;
+* when the round trip has stood high for a whole round, the path has become slower: what it
+  could do before is forgotten at once, and not after ten rounds.
+
+The pacer allows bursts of 2 ms, since nobody can wake up more often: what a run may hold at
+most follows from that, and the driver makes fewer, longer runs the faster the path.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from plait.tunnel.estimate import Estimate, Extreme
+from plait.tunnel.flight import Parcel, Verdict
+from plait.tunnel.frames import Ack
+from plait.tunnel.receipts import DELAY as ACK_DELAY
+
+FIRST_RATE = 12_500_000.0
+"""Bytes/s while nothing is known: 100 Mbit/s, which `FIRST_WINDOW` bounds."""
+FIRST_WINDOW = 64 * 1024
+"""Bytes that may be under way while nothing is known; 26 ms of a path of 20 Mbit/s, once."""
+LEAST_RATE = 12_500.0
+BURST = 0.002
+"""Seconds of sending that may be made up for after a sleep."""
+LONGEST_RUN = 64 * 1024
+RATE_WINDOW = 1.0
+"""Seconds for which a delivery rate is remembered, at least; else ten round trips."""
+PROBE_QUEUE = 0.008
+"""Seconds of queue that probing for more may build."""
+PROBE_GAIN = 0.25
+_STARTUP_GAIN = 2.0
+_DRAIN_GAIN = 0.6
+_ROUNDS_WITHOUT_GROWTH = 3
+_CRUISE_ROUNDS = 6
+_LEAST_ROUND = 0.025
+_REFRESH = 5.0
+"""Seconds after which a base that has not been met is looked for with less under way."""
+_MOST_COMPENSATED = 0.10
+
+
+class Phase(Enum):
+    """What is being found out."""
+
+    STARTUP = auto()
+    DRAIN = auto()
+    CRUISE = auto()
+    UP = auto()
+    REFRESH = auto()
+
+
+class Pace:
+    """The rate of one path: when the next run may leave, and how much may be under way."""
+
+    __slots__ = (
+        "_best",
+        "_blocked",
+        "_floor",
+        "_full",
+        "_limited_at",
+        "_losses",
+        "_met_at",
+        "_phase_rate",
+        "_phase_since",
+        "_rates",
+        "_round_rate",
+        "_round_since",
+        "_stale_rounds",
+        "bandwidth",
+        "estimate",
+        "next_at",
+        "phase",
+        "quantum",
+        "rate",
+        "share",
+        "window",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.estimate = Estimate()
+        self.phase = Phase.STARTUP
+        self.bandwidth = 0.0
+        """Bytes/s that the path delivers; 0 while unknown."""
+        self.rate = FIRST_RATE
+        """Bytes/s at which datagrams leave now."""
+        self.share = 1.0
+        """The part of the rate that is to be used, by the owner's weights."""
+        self.window = float(FIRST_WINDOW)
+        """Bytes that may be under way."""
+        self.quantum = 4096
+        """Bytes that one run may hold."""
+        self.next_at = now
+        """When the next run may leave."""
+        self._rates = Extreme()
+        self._losses: list[float] = []
+        self._floor = 0.0
+        self._best = 0.0
+        self._full = False
+        self._phase_rate = 0.0
+        self._stale_rounds = 0
+        self._round_since = now
+        self._round_rate = 0.0
+        self._phase_since = now
+        self._met_at = now
+        self._limited_at = now
+        self._blocked = False
+
+    def ready(self, in_flight: int, now: float) -> bool:
+        """Whether a run may leave now."""
+        if self.next_at > now:
+            return False
+        if in_flight >= self.window:
+            self._blocked = True
+            return False
+        return True
+
+    def spend(self, parcel: Parcel, now: float, *, urgent: bool = False) -> None:
+        """A run leaves. An ``urgent`` one may do so at any time; those after it wait the longer."""
+        rate = self.rate * self.share
+        late = now - self.next_at
+        if late > BURST:
+            if late > BURST + 2 * self.quantum / rate and not self._blocked:
+                self._limited_at = now
+            self.next_at = now - BURST
+        if self.share < 1.0:
+            self._limited_at = now
+        if not urgent:
+            self._blocked = False
+        parcel.limited = now - self._limited_at <= self.estimate.srtt + BURST
+        self.next_at += parcel.size * parcel.count / rate
+
+    def on_ack(self, ack: Ack, verdict: Verdict, in_flight: int, now: float) -> None:
+        """An ACK has been applied to the flight; ``in_flight`` is what is left."""
+        estimate = self.estimate
+        estimate.count(verdict.datagrams, verdict.lost_datagrams)
+        newest = verdict.newest
+        if newest is None:
+            return
+        rtt = now - newest.sent_at - ack.held * 1e-6
+        if rtt > 0:
+            estimate.sample(rtt, ack.arrived * 1e-6 - newest.sent_at)
+        if newest.arrived_before >= 0:
+            # Neither faster than it was sent, nor than it arrived.
+            span = max((ack.arrived - newest.arrived_before) * 1e-6, newest.sent_at - newest.sent_before)
+            if span > 0.0005:
+                self._rate_sample((ack.bytes - newest.bytes_before) / span, newest.limited, now)
+        if newest.sent_at >= self._round_since:
+            self._end_round(in_flight, now)
+        self._cycle(in_flight, now)
+        self._set()
+
+    def _rate_sample(self, rate: float, limited: bool, now: float) -> None:
+        if limited and rate <= self.bandwidth:
+            return
+        self._round_rate = max(self._round_rate, rate)
+        self.bandwidth = self._rates.add(rate, now, max(RATE_WINDOW, 10 * self.estimate.srtt))
+        if not limited:
+            self._full = True
+
+    def _end_round(self, in_flight: int, now: float) -> None:
+        estimate = self.estimate
+        estimate.end_round(now)
+        if estimate.queue <= 0.001 + estimate.base / 20:
+            self._met_at = now
+        self._losses = [*self._losses[-5:], estimate.loss]
+        self._floor = min(_MOST_COMPENSATED, min(self._losses))
+        high = self._high()
+        if self.phase is Phase.STARTUP:
+            if self.bandwidth > self._best * 1.25:
+                self._best = self.bandwidth
+                self._stale_rounds = 0
+            elif self._full:
+                self._stale_rounds += 1
+            if self._stale_rounds >= _ROUNDS_WITHOUT_GROWTH:
+                self._enter(Phase.DRAIN, now)
+        elif estimate.queue > high and self._full:
+            if self._round_rate < 0.9 * self.bandwidth:
+                # Slower than it was: only this round counts, but no single one is trusted with more than half.
+                self.bandwidth = max(self._round_rate, 0.5 * self.bandwidth)
+                self._rates.forget(now)
+                self._rates.add(self.bandwidth, now, RATE_WINDOW)
+            self._enter(Phase.DRAIN, now)
+        self._round_since = now
+        self._round_rate = 0.0
+        self._full = False
+
+    def _high(self) -> float:
+        """Seconds of queue that are more than jitter or our own probing makes."""
+        estimate = self.estimate
+        return max(0.5 * estimate.base, 2 * PROBE_QUEUE, 2 * estimate.rttvar)
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        self.phase = phase
+        self._phase_since = now
+        self._phase_rate = self.bandwidth
+
+    def _cycle(self, in_flight: int, now: float) -> None:
+        base = self.estimate.base
+        lasted = now - self._phase_since
+        long = max(base, _LEAST_ROUND)
+        if self.phase is Phase.STARTUP:
+            if self.bandwidth and self.estimate.srtt - base > self._high():
+                self._enter(Phase.DRAIN, now)
+        elif self.phase is Phase.DRAIN:
+            if in_flight <= self.bandwidth * (base + ACK_DELAY) or lasted > 4 * long:
+                self._enter(Phase.CRUISE, now)
+        elif self.phase is Phase.UP:
+            if lasted > long:
+                grown = self.bandwidth > self._phase_rate * (1 + PROBE_GAIN / 3)
+                calm = self.estimate.queue < PROBE_QUEUE
+                # What helps is done again at once: a path that has become much faster is soon found out.
+                self._enter(Phase.UP if grown and calm else Phase.DRAIN, now)
+        elif self.phase is Phase.REFRESH:
+            if lasted > 1.5 * long:
+                self._met_at = now
+                self._enter(Phase.CRUISE, now)
+        elif self.phase is Phase.CRUISE and lasted > _CRUISE_ROUNDS * long:
+            self._enter(Phase.REFRESH if now - self._met_at > _REFRESH else Phase.UP, now)
+
+    def _set(self) -> None:
+        """Rate, window and the longest run that follow from what is known."""
+        bandwidth = self.bandwidth
+        if not bandwidth:
+            return
+        base = max(self.estimate.base, 0.001)
+        spare = 1.25
+        match self.phase:
+            case Phase.STARTUP:
+                gain, spare = _STARTUP_GAIN, 2.5
+            case Phase.DRAIN:
+                gain = _DRAIN_GAIN
+            case Phase.UP:
+                gain = 1 + min(PROBE_GAIN, PROBE_QUEUE / base)
+            case Phase.REFRESH:
+                gain, spare = 0.8, 0.75
+            case Phase.CRUISE:
+                aim = 0.002 + base / 32
+                gain = min(1.02, max(0.9, 1.02 + (aim - self.estimate.queue) / (4 * base + 0.020)))
+        self.rate = max(LEAST_RATE, bandwidth * gain / (1 - self._floor))
+        self.quantum = int(min(LONGEST_RUN, max(1500, self.rate * self.share * BURST)))
+        self.window = bandwidth * (base * spare + ACK_DELAY + 2 * BURST) + 3 * self.quantum
+        if self.phase is Phase.STARTUP:
+            self.rate = max(self.rate, FIRST_RATE)
+            self.window = max(self.window, float(FIRST_WINDOW))

@@ -1,0 +1,120 @@
+"""What acknowledgements tell of one path, in one direction: round trip, rate, loss, one-way delay.
+
+Times are seconds, sizes bytes, rates bytes/s. Rates are measured by the receiver's clock: bytes
+between two arrivals over the time between them, so that nothing that delays the ACKs can
+disturb it. One-way delays are differences between two clocks that nobody has set: only their
+changes, and their differences between paths, mean anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+BASE_WINDOW = 10.0
+"""Seconds for which a round without a queue is remembered (draft-cardwell-iccrg-bbr, MinRTT)."""
+
+
+class Extreme:
+    """The largest (or, of negated values, smallest) of a sliding window of time; amortised O(1)."""
+
+    __slots__ = ("_samples",)
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque()  # (time, value), values falling
+
+    def add(self, value: float, now: float, window: float) -> float:
+        """Take a sample; gives the largest of the last ``window`` seconds. The newest always counts."""
+        samples = self._samples
+        while samples and samples[-1][1] <= value:
+            samples.pop()
+        samples.append((now, value))
+        oldest = now - window
+        while samples[0][0] < oldest:
+            samples.popleft()
+        return samples[0][1]
+
+    def forget(self, before: float) -> float:
+        """Drop what is older than ``before``; gives the largest of what is left, 0 if nothing is."""
+        samples = self._samples
+        while samples and samples[0][0] < before:
+            samples.popleft()
+        return samples[0][1] if samples else 0.0
+
+
+class Estimate:
+    """Round trip and loss of one path (RFC 6298 for the smoothing)."""
+
+    __slots__ = (
+        "_base",
+        "_count",
+        "_lost",
+        "_sent",
+        "_sum",
+        "base",
+        "loss",
+        "owd",
+        "round_mean",
+        "rttvar",
+        "srtt",
+    )
+
+    def __init__(self) -> None:
+        self.srtt = 0.0
+        """0 until the first sample."""
+        self.rttvar = 0.0
+        self.base = 0.0
+        """The least mean round trip of any round lately: what the path takes without our queue.
+
+        A mean and not a minimum: where the delay jitters, nobody can send at the rate that the
+        luckiest datagram suggests.
+        """
+        self.round_mean = 0.0
+        """The mean round trip of the last round."""
+        self.owd = 0.0
+        """Smoothed one-way delay, but for a constant that is the same for all paths of the session."""
+        self.loss = 0.0
+        """Share of datagrams lost, smoothed over some hundreds of them."""
+        self._base = Extreme()
+        self._sum = 0.0
+        self._count = 0
+        self._sent = 0
+        self._lost = 0
+
+    def sample(self, rtt: float, owd: float) -> None:
+        """One acknowledged run: its round trip, without the time that the ACK was held."""
+        if self.srtt:
+            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) * 0.25
+            self.srtt += (rtt - self.srtt) * 0.125
+            self.owd += (owd - self.owd) * 0.125
+        else:
+            self.srtt, self.rttvar, self.owd = rtt, rtt / 2, owd
+            self.base = self.round_mean = rtt
+        self._sum += rtt
+        self._count += 1
+
+    def count(self, delivered: int, lost: int) -> None:
+        """Datagrams that were acknowledged, or are taken for lost."""
+        self._sent += delivered + lost
+        self._lost += lost
+        if self._sent >= 64:
+            share = self._lost / self._sent
+            weight = min(1.0, self._sent / 512)
+            self.loss += (share - self.loss) * weight
+            self._sent = self._lost = 0
+
+    def end_round(self, now: float) -> None:
+        """A round trip has passed: take its mean."""
+        if not self._count:
+            return
+        self.round_mean = self._sum / self._count
+        self._sum, self._count = 0.0, 0
+        self.base = -self._base.add(-self.round_mean, now, BASE_WINDOW)
+
+    @property
+    def queue(self) -> float:
+        """Seconds of the last round's round trip that were a queue."""
+        return max(0.0, self.round_mean - self.base)
+
+    def patience(self, ack_delay: float) -> float:
+        """Seconds after which something unacknowledged means silence (RFC 9002, section 6.2.1)."""
+        return self.srtt + max(4 * self.rttvar, 0.015) + ack_delay if self.srtt else 0.5

@@ -1,0 +1,102 @@
+"""What has arrived on each path, and when the sender is to be told of it.
+
+An ACK that comes soon makes a loss known soon, but every ACK is a datagram against the
+stream. So one is due 10 ms after the first datagram that asks for it, or as soon as 256 KiB
+have come, which keeps the sender's view fresh at Gbit/s. A thin stream without a gap waits
+40 ms, if nobody would send it again anyway. Datagrams that carry nothing but ACKs and echoes
+are listed but ask for nothing: two ends would keep each other awake.
+"""
+
+from __future__ import annotations
+
+from plait.tunnel.frames import MOST_RANGES, Ack, Treatment
+
+DELAY = 0.010
+"""Seconds that an ACK waits."""
+THIN_DELAY = 0.040
+"""Seconds that it waits where less than `THIN` datagrams have come, none in order and none is missing."""
+THIN = 4
+BYTES = 256 * 1024
+"""Bytes after which it doesn't wait."""
+
+
+class Receipts:
+    """The datagrams of one path."""
+
+    __slots__ = ("_arrived", "_asked", "_bytes", "_news", "_path", "_ranges", "_since", "_soon")
+
+    def __init__(self, path: int) -> None:
+        self._path = path
+        self._ranges: list[list[int]] = []  # [first, last], oldest first, never touching
+        self._bytes = 0
+        self._arrived = 0.0
+        self._asked: float | None = None
+        self._since = 0
+        self._news = 0
+        self._soon = False
+
+    def add(self, counter: int, count: int, size: int, treatment: Treatment | None, now: float) -> None:
+        """Datagrams ``counter`` to ``counter + count - 1`` came, ``size`` bytes in all.
+
+        The replay window has let none of them through twice. Those without a treatment ask for nothing.
+        """
+        ranges = self._ranges
+        self._bytes += size
+        end = counter + count - 1
+        if ranges and ranges[-1][1] == counter - 1:
+            ranges[-1][1] = end
+            self._arrived = now
+        elif not ranges or counter > ranges[-1][1]:
+            self._soon = self._soon or bool(ranges)
+            ranges.append([counter, end])
+            self._arrived = now
+            if len(ranges) > MOST_RANGES:
+                del ranges[0]
+        else:
+            self._insert(counter, end)
+        if treatment is not None:
+            if treatment is Treatment.ORDERED:
+                self._soon = True
+            self._since += size
+            self._news += count
+            if self._asked is None:
+                self._asked = now
+
+    def _insert(self, counter: int, end: int) -> None:
+        """What came late."""
+        ranges = self._ranges
+        at = len(ranges)
+        while at and ranges[at - 1][0] > counter:
+            at -= 1
+        ranges.insert(at, [counter, end])
+        if at + 1 < len(ranges) and ranges[at + 1][0] <= end + 1:
+            ranges[at][1] = max(end, ranges[at + 1][1])
+            del ranges[at + 1]
+        if at and ranges[at - 1][1] >= counter - 1:
+            ranges[at - 1][1] = max(ranges[at][1], ranges[at - 1][1])
+            del ranges[at]
+        if len(ranges) > MOST_RANGES:
+            del ranges[0]
+        self._soon = True  # good news for a sender that may be about to send it again
+
+    def deadline(self) -> float | None:
+        """When an ACK is due; None if nobody waits for one."""
+        if self._asked is None:
+            return None
+        if self._since >= BYTES:
+            return self._asked
+        return self._asked + (THIN_DELAY if self._news < THIN and not self._soon else DELAY)
+
+    def ack(self, now: float) -> Ack:
+        """The acknowledgement to be sent at ``now``. Call it when one is due."""
+        self._asked = None
+        self._since = 0
+        self._news = 0
+        self._soon = False
+        return Ack(
+            self._path,
+            int((now - self._arrived) * 1e6),
+            int(self._arrived * 1e6),
+            self._bytes,
+            tuple((first, last) for first, last in reversed(self._ranges)),
+        )

@@ -1,0 +1,401 @@
+"""The sending end of one direction of a session: what leaves now, on which path, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from plait.tunnel.classes import Wish, treatment
+from plait.tunnel.flight import Parcel, Verdict
+from plait.tunnel.frames import LANES, MOST_SEGMENTS, Ack, Treatment
+from plait.tunnel.receipts import DELAY, THIN_DELAY
+from plait.tunnel.scheduler import Mode, Way, choose, rank, soonest, usable, wake
+from plait.tunnel.waiting import MOST_BYTES, Flow, Load, Waiting
+
+MOST_RUNS = 64
+"""Runs that one `Sender.poll` gives, so that the driver gets to read in between."""
+MOST_FLOWS = 2048
+"""Flows that are remembered: half of what the far end has lanes for."""
+FLOW_IDLE = 30.0
+"""Seconds after which an idle flow is forgotten."""
+MOST_ATTEMPTS = 3
+"""How often a segment that must be in order is sent again."""
+TARGET = 0.015
+"""Seconds that bulk may wait here, beside what the paths differ in delay."""
+PROBE_FIRST = 0.05
+PROBE_LAST = 1.0
+"""Seconds between probes of a silent path: first, and at most."""
+_LOOSE_LANE, _REDUNDANT_LANE, _FIRST_LANE = 0, 1, 2
+_STARVED = 0.050
+"""Seconds of lateness that mean that this process had no time."""
+
+
+def _auto(key: bytes) -> Wish:
+    return Wish.AUTO
+
+
+class Sender:
+    """All paths of one session in one direction. It handles tokens and sizes, never bytes."""
+
+    __slots__ = (
+        "_checked_at",
+        "_flows",
+        "_loads",
+        "_loose",
+        "_next_lane",
+        "_redundant",
+        "_released",
+        "_resend",
+        "_target",
+        "_urgent",
+        "_usable",
+        "_waiting",
+        "_ways",
+        "_wish",
+        "dropped",
+        "given_up",
+        "refused",
+        "resent",
+    )
+
+    def __init__(self, now: float, wish: Callable[[bytes], Wish] = _auto) -> None:
+        """``wish`` is asked once for each new flow what the rules say about it."""
+        self._wish = wish
+        self._ways: dict[int, Way] = {}
+        self._usable: list[Way] = []
+        self._flows: OrderedDict[bytes, Flow] = OrderedDict()
+        self._loads: dict[int, Load] = {}
+        self._waiting = Waiting()
+        self._urgent: deque[Load] = deque()
+        self._resend: deque[Parcel] = deque()
+        self._released: list[int] = []
+        self._next_lane = _FIRST_LANE
+        self._loose = 0
+        self._redundant = 0
+        self._target = TARGET
+        self._checked_at = now
+        self.dropped = 0
+        """Segments left out because bulk had waited for too long."""
+        self.refused = 0
+        """Payloads refused because too much was waiting."""
+        self.resent = 0
+        """Segments sent again."""
+        self.given_up = 0
+        """Segments that were lost and not sent again."""
+
+    # Paths
+
+    def set_path(self, path: int, now: float, *, mode: Mode, weight: float = 1.0, up: bool = True) -> None:
+        """A path is there, or is to be used in another way.
+
+        A weight lowers the share of its rate that is used: 0.25 beside 1.0 is a quarter.
+        """
+        way = self._ways.get(path)
+        if way is None:
+            way = self._ways[path] = Way(path, now)
+        if up and not way.up:
+            way.silent = False
+        way.mode, way.weight, way.up = mode, weight, up
+        if not up:
+            self._settle(way.flight.abandon())
+        self._renew()
+
+    def drop_path(self, path: int) -> None:
+        """A path is gone for good. What was under way on it is sent again elsewhere."""
+        way = self._ways.pop(path, None)
+        if way is not None:
+            self._settle(way.flight.abandon())
+            self._renew()
+
+    def way(self, path: int) -> Way | None:
+        """What is known of a path: for status, and to tell the far end."""
+        return self._ways.get(path)
+
+    def _renew(self) -> None:
+        self._usable = usable(list(self._ways.values()))
+        heaviest = max((way.weight for way in self._usable), default=1.0)
+        for way in self._usable:
+            way.pace.share = way.weight / heaviest if heaviest > 0 else 1.0
+        self._target = TARGET + rank(self._usable)
+
+    # Payloads
+
+    def offer(self, key: bytes, token: int, count: int, size: int, now: float) -> bool:
+        """``count`` segments of one flow, each ``size`` bytes on the wire (the last may be shorter).
+
+        ``key`` is the protocol number, the addresses and, at its end, the ports of the flow, two bytes
+        each (zeros where there are none). The driver keeps the payload until `released` names its
+        ``token``. False: too much is waiting already, and the token was not taken.
+        """
+        flow = self._flows.get(key)
+        if flow is None:
+            flow = self._new_flow(key, now)
+        else:
+            self._flows.move_to_end(key)
+        if self._waiting.bytes > MOST_BYTES or not 0 < count <= MOST_SEGMENTS:
+            self.refused += 1
+            return False
+        flow.used_at = now
+        thin = flow.temper.sent(count * size, now)
+        if thin is not flow.thin:
+            flow.thin = thin
+            flow.treatment, flow.twice = treatment(key, flow.wish, thin)
+        load = self._loads[token] = Load(token, count, size, now)
+        if flow.treatment is Treatment.REDUNDANT:
+            self._urgent.append(load)
+        else:
+            self._waiting.put(flow, load)
+        return True
+
+    def _new_flow(self, key: bytes, now: float) -> Flow:
+        flows = self._flows
+        while flows:
+            oldest = next(iter(flows.values()))
+            if len(flows) < MOST_FLOWS and now - oldest.used_at < FLOW_IDLE:
+                break
+            del flows[oldest.key]
+        flow = flows[key] = Flow(key, self._wish(key), now)
+        return flow
+
+    # Sending
+
+    def poll(self, now: float) -> list[Parcel]:
+        """The runs that are to leave now, in this order. Report each with `sent`."""
+        self._check(now)
+        ways = self._usable
+        out: list[Parcel] = []
+        if not ways:
+            return out
+        while self._urgent:
+            self._send_copies(self._urgent.popleft(), now, out)
+        while self._resend:
+            self._send_again(self._resend.popleft(), now, out)
+        waiting = self._waiting
+        tries = len(waiting)
+        while tries and len(out) < MOST_RUNS:
+            flow = waiting.head()
+            way_or_none = choose(ways, waiting.bytes, now, pinned=flow.pinned)
+            if way_or_none is None:
+                if not flow.pinned:
+                    break
+                waiting.skip()
+                tries -= 1
+                continue
+            if flow.must_drop(self._target, now):
+                self._leave_out(flow)
+            else:
+                self._send(flow, way_or_none, now, out)
+            tries = len(waiting)
+        return out
+
+    def _send(self, flow: Flow, way: Way, now: float, out: list[Parcel]) -> None:
+        load = flow.loads[0]
+        first = load.next
+        count = way.pace.quantum // load.size or 1
+        if count > load.count - first:
+            count = load.count - first
+        self._waiting.take(flow, count)
+        if flow.treatment is Treatment.ORDERED:
+            if flow.lane < 0:
+                flow.lane = self._next_lane
+                self._next_lane = self._next_lane + 1 if self._next_lane + 1 < LANES else _FIRST_LANE
+            number = flow.number
+            flow.number += count
+            load.open += 1
+            parcel = Parcel(
+                way.id, load.token, first, count, load.size, Treatment.ORDERED, flow.lane, number, 0
+            )
+            if flow.twice and not self._waiting.bytes and len(self._usable) > 1:
+                other = next(each for each in soonest(self._usable, now, 2) if each is not way)
+                copy = Parcel(
+                    other.id, load.token, first, count, load.size, Treatment.ORDERED, flow.lane, number, -1
+                )
+                other.pace.spend(copy, now, urgent=True)
+                out.append(copy)
+        else:
+            number = self._loose
+            self._loose += count
+            parcel = Parcel(
+                way.id, load.token, first, count, load.size, Treatment.LOOSE, _LOOSE_LANE, number, 0
+            )
+            if load.next == load.count:
+                self._release(load)
+        way.pace.spend(parcel, now)
+        out.append(parcel)
+
+    def _send_copies(self, load: Load, now: float, out: list[Parcel]) -> None:
+        number = self._redundant
+        self._redundant += load.count
+        for nth, way in enumerate(soonest(self._usable, now, 2)):
+            parcel = Parcel(
+                way.id,
+                load.token,
+                0,
+                load.count,
+                load.size,
+                Treatment.REDUNDANT,
+                _REDUNDANT_LANE,
+                number,
+                -nth,
+            )
+            way.pace.spend(parcel, now, urgent=True)
+            out.append(parcel)
+        self._release(load)
+
+    def _send_again(self, parcel: Parcel, now: float, out: list[Parcel]) -> None:
+        """What is lost a second time stops its whole flow for long: a second copy is cheaper."""
+        ways = soonest(self._usable, now, 2)
+        self.resent += parcel.count
+        parcel.path = ways[0].id
+        ways[0].pace.spend(parcel, now, urgent=True)
+        out.append(parcel)
+        if len(ways) > 1 and (parcel.attempt > 1 or ways[0].pace.estimate.loss < 0.02):
+            copy = Parcel(
+                ways[1].id,
+                parcel.token,
+                parcel.first,
+                parcel.count,
+                parcel.size,
+                Treatment.ORDERED,
+                parcel.lane,
+                parcel.number,
+                -1,
+            )
+            ways[1].pace.spend(copy, now, urgent=True)
+            out.append(copy)
+
+    def _leave_out(self, flow: Flow) -> None:
+        """Drop one segment of the head flow."""
+        self.dropped += 1
+        load = self._waiting.take(flow, 1)
+        if load.next == load.count and not load.open:
+            self._release(load)
+
+    def sent(self, parcel: Parcel, counter: int, now: float) -> None:
+        """A run of the last `poll` went out, its first datagram with ``counter``.
+
+        What the socket refused is reported all the same: it is lost like anything else.
+        """
+        way = self._ways.get(parcel.path)
+        if way is not None:
+            way.flight.sent(parcel, counter, now)
+
+    def released(self) -> list[int]:
+        """Tokens that are not needed any more, once all runs given so far have been sent."""
+        tokens, self._released = self._released, []
+        return tokens
+
+    def _release(self, load: Load) -> None:
+        del self._loads[load.token]
+        self._released.append(load.token)
+
+    # What comes back
+
+    def on_ack(self, ack: Ack, now: float) -> None:
+        """The far end says what of one path has reached it. What makes no sense changes nothing."""
+        way = self._ways.get(ack.path)
+        if way is None:
+            return
+        estimate = way.pace.estimate
+        verdict = way.flight.on_ack(ack, 0.002 + estimate.srtt / 8)
+        if verdict.newest is None and not verdict.done:
+            return
+        self._alive(way, now)
+        way.pace.on_ack(ack, verdict, way.flight.bytes, now)
+        self._settle(verdict)
+        self._target = TARGET + rank(self._usable)
+
+    def on_alive(self, path: int, now: float) -> None:
+        """Something proved that a path works in both directions: an echo came back."""
+        way = self._ways.get(path)
+        if way is not None:
+            self._alive(way, now)
+
+    def _alive(self, way: Way, now: float) -> None:
+        way.heard_at = now
+        if way.silent:
+            way.silent = False
+            self._renew()
+
+    def _settle(self, verdict: Verdict) -> None:
+        """Send again what has to be, and let go of what has arrived."""
+        loads = self._loads
+        for parcel, offset, count in verdict.lost:
+            if parcel.treatment is not Treatment.ORDERED or parcel.attempt < 0:
+                continue
+            if parcel.attempt >= MOST_ATTEMPTS:
+                self.given_up += count
+                continue
+            again = Parcel(
+                parcel.path,
+                parcel.token,
+                parcel.first + offset,
+                count,
+                parcel.size,
+                Treatment.ORDERED,
+                parcel.lane,
+                parcel.number + offset,
+                parcel.attempt + 1,
+            )
+            loads[parcel.token].open += 1
+            self._resend.append(again)
+        for parcel in verdict.done:
+            if parcel.treatment is Treatment.ORDERED and parcel.attempt >= 0:
+                load = loads[parcel.token]
+                load.open -= 1
+                if not load.open and load.next == load.count:
+                    self._release(load)
+
+    # Silence
+
+    def _check(self, now: float) -> None:
+        """Notice paths from which nothing comes back."""
+        self._checked_at = now
+        for way in self._ways.values():
+            if way.flight.idle:
+                continue
+            late = now - self._silent_at(way)
+            if late < 0:
+                continue
+            if late > _STARVED:
+                # It is we who have been silent: first read what may have come in the meantime.
+                way.heard_at = max(way.heard_at, way.flight.oldest.sent_at) + late + _STARVED / 2
+                continue
+            if not way.silent:
+                way.silent = True
+                way.probes = 0
+                way.probe_at = now
+            self._settle(way.flight.abandon())
+            self._renew()
+
+    @staticmethod
+    def _silent_at(way: Way) -> float:
+        oldest = way.flight.oldest
+        delay = DELAY if oldest.treatment is Treatment.ORDERED else THIN_DELAY
+        return max(way.heard_at, oldest.sent_at) + way.pace.estimate.patience(delay + 0.005)
+
+    def probes(self, now: float) -> list[int]:
+        """Paths on which the driver should send an ECHO now, to see whether they have come back."""
+        due = []
+        for way in self._ways.values():
+            if way.silent and way.up and way.probe_at <= now:
+                way.probe_at = now + min(PROBE_LAST, PROBE_FIRST * 2**way.probes)
+                way.probes += 1
+                due.append(way.id)
+        return due
+
+    def deadline(self) -> float | None:
+        """When `poll` or `probes` have something to say, if nothing is offered or heard before."""
+        times = []
+        if (self._urgent or self._resend) and self._usable:
+            return self._checked_at
+        for way in self._ways.values():
+            if not way.flight.idle:
+                times.append(self._silent_at(way))
+            if way.silent and way.up:
+                times.append(way.probe_at)
+        if len(self._waiting):
+            when = wake(self._usable, self._waiting.bytes)
+            if when is not None:
+                times.append(when)
+        return min(times, default=None)

@@ -1,0 +1,137 @@
+"""What acknowledgements make of runs under way."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.tunnel.flight import Flight, Parcel
+from plait.tunnel.frames import Ack, Treatment
+
+
+def parcel(count: int, token: int = 0) -> Parcel:
+    return Parcel(0, token, 0, count, 100, Treatment.ORDERED, 2, 0, 0)
+
+
+def ack(*ranges: tuple[int, int], arrived: int = 1000, size: int = 0) -> Ack:
+    return Ack(0, 0, arrived, size, ranges)
+
+
+def flight(*counts: int, gap: float = 0.010) -> Flight:
+    """Runs sent one after the other, ``gap`` seconds apart."""
+    under_way = Flight()
+    counter = 0
+    for token, count in enumerate(counts):
+        under_way.sent(parcel(count, token), counter, token * gap)
+        counter += count
+    return under_way
+
+
+def test_a_run_that_has_arrived_is_done() -> None:
+    under_way = flight(10, 5, 5)
+    verdict = under_way.on_ack(ack((0, 14), size=1500), 0.0)
+    assert [each.token for each in verdict.done] == [0, 1]
+    assert (verdict.delivered, verdict.datagrams, under_way.bytes) == (1500, 15, 500)
+    assert verdict.newest is not None
+    assert verdict.newest.token == 1
+    assert (under_way.received, under_way.arrived) == (1500, 1000)
+    assert not under_way.idle
+
+
+def test_a_run_of_which_the_end_is_missing_still_may_come() -> None:
+    under_way = flight(10)
+    verdict = under_way.on_ack(ack((0, 5)), 0.0)
+    assert (verdict.done, verdict.lost, verdict.delivered) == ([], [], 0)
+    assert verdict.newest is not None
+    assert under_way.on_ack(ack((0, 9)), 0.0).delivered == 1000
+    assert under_way.idle
+
+
+def test_what_is_overtaken_by_far_is_lost() -> None:
+    under_way = flight(10, 10, 10)
+    verdict = under_way.on_ack(ack((5, 19), (0, 2)), 0.015)
+    assert verdict.lost == []  # the newest left only 10 ms later
+    assert verdict.delivered == 1800
+    verdict = under_way.on_ack(ack((5, 29), (0, 2)), 0.015)
+    assert [(lost.token, offset, count) for lost, offset, count in verdict.lost] == [(0, 3, 2)]
+    assert [each.token for each in verdict.done] == [2, 0]
+    assert (verdict.lost_datagrams, verdict.delivered) == (2, 1000)
+    assert under_way.idle
+    assert under_way.bytes == 0
+
+
+def test_what_was_only_late_is_not_lost() -> None:
+    under_way = flight(10, 10, 10)
+    under_way.on_ack(ack((5, 19), (0, 2)), 0.015)
+    verdict = under_way.on_ack(ack((0, 29)), 0.015)
+    assert verdict.lost == []
+    assert verdict.delivered == 1200
+    assert under_way.bytes == 0
+
+
+def test_an_old_ack_is_no_news() -> None:
+    under_way = flight(10, 10)
+    under_way.on_ack(ack((0, 9), arrived=50, size=1000), 0.0)
+    verdict = under_way.on_ack(ack((0, 4), arrived=40, size=500), 0.0)
+    assert (verdict.newest, verdict.done) == (None, [])
+    assert (under_way.received, under_way.arrived) == (1000, 50)
+
+
+def test_an_ack_of_what_was_not_sent_does_no_harm() -> None:
+    under_way = flight(10)
+    verdict = under_way.on_ack(ack((5000, 6000)), 0.0)
+    assert verdict.delivered == 0
+    assert under_way.bytes in (0, 1000)
+
+
+def test_silence_loses_all() -> None:
+    under_way = flight(10, 4)
+    under_way.on_ack(ack((5, 10), (0, 2)), 1.0)
+    verdict = under_way.abandon()
+    assert [(lost.token, offset, count) for lost, offset, count in verdict.lost] == [(0, 3, 2), (1, 0, 4)]
+    assert [each.token for each in verdict.done] == [0, 1]
+    assert under_way.idle
+    assert under_way.bytes == 0
+
+
+def test_a_pause_starts_the_measure_anew() -> None:
+    under_way = Flight()
+    under_way.sent(parcel(1), 0, 0.0)
+    under_way.on_ack(ack((0, 0), arrived=7, size=100), 0.0)
+    first, second = parcel(1), parcel(1)
+    under_way.sent(first, 1, 9.0)
+    under_way.sent(second, 2, 9.0)
+    assert (first.arrived_before, second.arrived_before) == (-1, 7)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 1 << 30))
+def test_every_datagram_is_delivered_or_lost_and_no_byte_is_left(counts: list[int], seed: int) -> None:
+    """A lossy path that reorders a little, acknowledged at any time."""
+    draw = random.Random(seed)
+    under_way = flight(*counts)
+    total = sum(counts)
+    arriving = [counter for counter in range(total) if draw.random() < 0.8]
+    came: set[int] = set()
+    delivered = lost = 0
+    done: list[int] = []
+    for step in range(len(arriving)):
+        place = min(len(arriving) - 1, max(0, step + draw.randint(-3, 3)))
+        came.add(arriving[place])
+        if draw.random() < 0.3:
+            ranges: list[tuple[int, int]] = []
+            for counter in sorted(came, reverse=True):
+                if ranges and ranges[-1][0] == counter + 1:
+                    ranges[-1] = (counter, ranges[-1][1])
+                else:
+                    ranges.append((counter, counter))
+            verdict = under_way.on_ack(ack(*ranges[:32]), 0.02)
+            delivered += verdict.datagrams
+            lost += verdict.lost_datagrams
+            done += (each.token for each in verdict.done)
+            assert under_way.bytes == 100 * (total - delivered - lost)
+    verdict = under_way.abandon()
+    done += (each.token for each in verdict.done)
+    assert sorted(done) == list(range(len(counts)))
+    assert delivered + lost + verdict.lost_datagrams == total

@@ -1,0 +1,77 @@
+"""What is acknowledged, and when."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.tunnel.frames import MOST_RANGES, Treatment
+from plait.tunnel.receipts import BYTES, DELAY, THIN, THIN_DELAY, Receipts
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "treatment", "due"),
+    [
+        (1, 200, Treatment.REDUNDANT, THIN_DELAY),
+        (THIN, 200, Treatment.REDUNDANT, DELAY),
+        (1, 200, Treatment.ORDERED, DELAY),
+        (46, BYTES, Treatment.ORDERED, 0.0),
+        (3, 300, None, None),
+    ],
+)
+def test_when_it_is_due(count: int, size: int, treatment: Treatment | None, due: float | None) -> None:
+    receipts = Receipts(3)
+    receipts.add(0, count, size, treatment, 5.0)
+    assert receipts.deadline() == (None if due is None else 5.0 + due)
+
+
+def test_a_gap_is_told_soon() -> None:
+    receipts = Receipts(3)
+    receipts.add(0, 1, 100, Treatment.LOOSE, 1.0)
+    assert receipts.deadline() == 1.0 + THIN_DELAY
+    receipts.add(2, 1, 100, Treatment.LOOSE, 1.001)
+    assert receipts.deadline() == 1.0 + DELAY
+
+
+def test_what_it_says() -> None:
+    receipts = Receipts(3)
+    receipts.add(0, 5, 500, Treatment.LOOSE, 1.0)
+    receipts.add(7, 2, 200, Treatment.LOOSE, 1.5)
+    ack = receipts.ack(1.51)
+    assert (ack.path, ack.bytes, ack.ranges) == (3, 700, ((7, 8), (0, 4)))
+    assert ack.arrived == pytest.approx(1.5e6, abs=1)
+    assert ack.held == pytest.approx(10_000, abs=1)
+    assert receipts.deadline() is None
+
+
+def test_it_is_late_what_comes_late() -> None:
+    """A late datagram does not change when the newest came."""
+    receipts = Receipts(3)
+    receipts.add(4, 1, 100, Treatment.LOOSE, 1.0)
+    receipts.add(3, 1, 100, Treatment.LOOSE, 2.0)
+    ack = receipts.ack(2.0)
+    assert ack.arrived == 1_000_000
+    assert ack.ranges == ((3, 4),)
+
+
+@given(st.permutations(range(40)))
+def test_ranges_hold_what_came(order: list[int]) -> None:
+    receipts = Receipts(0)
+    came: set[int] = set()
+    for counter in order:
+        receipts.add(counter, 1, 1, Treatment.LOOSE, float(len(came)))
+        came.add(counter)
+        ranges = receipts.ack(0.0).ranges
+        assert {each for first, last in ranges for each in range(first, last + 1)} == came
+        assert all(above[0] > below[1] + 1 for above, below in zip(ranges, ranges[1:], strict=False))
+
+
+def test_there_are_never_more_ranges_than_fit() -> None:
+    receipts = Receipts(0)
+    for counter in range(0, 400, 2):
+        receipts.add(counter, 1, 1, Treatment.LOOSE, 0.0)
+    receipts.add(1, 1, 1, Treatment.LOOSE, 0.0)
+    ack = receipts.ack(0.0)
+    assert len(ack.ranges) == MOST_RANGES
+    assert ack.newest == 398

@@ -1,0 +1,242 @@
+"""The sending end, step by step; `tests/sim` has it on lossy paths."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.tunnel import sender as module
+from plait.tunnel.classes import Wish
+from plait.tunnel.flight import Parcel
+from plait.tunnel.frames import Ack, Treatment
+from plait.tunnel.receipts import DELAY
+from plait.tunnel.scheduler import Mode
+from plait.tunnel.sender import MOST_ATTEMPTS, Sender
+
+LOOSE, REDUNDANT, ORDERED = Treatment
+TCP = bytes((6, *range(8), 0, 80, 0, 81))
+UDP = bytes((17, *range(8), 0, 80, 0, 81))
+BULK = bytes((17, *range(8), 99, 0, 99, 1))
+
+
+class Driver:
+    """Gives counters and keeps what was sent."""
+
+    def __init__(self, paths: int = 2, wish: Wish = Wish.AUTO) -> None:
+        self.sender = Sender(0.0, lambda key: wish)
+        self.counters = [0] * paths
+        self.sent: list[Parcel] = []
+        for path in range(paths):
+            self.sender.set_path(path, 0.0, mode=Mode.ON)
+
+    def poll(self, now: float) -> list[Parcel]:
+        runs = []
+        while more := self.sender.poll(now):
+            for run in more:
+                self.sender.sent(run, self.counters[run.path], now)
+                self.counters[run.path] += run.count
+            runs += more
+        self.sent += runs
+        return runs
+
+    def ack(self, path: int, first: int, last: int, now: float) -> None:
+        self.sender.on_ack(Ack(path, 0, int(now * 1e6), 1000 * last, ((first, last),)), now)
+
+
+def test_voice_goes_out_twice_at_once() -> None:
+    driver = Driver()
+    assert driver.sender.offer(UDP, 7, 1, 228, 0.0)
+    runs = driver.poll(0.0)
+    assert [(run.path, run.treatment, run.lane, run.number, run.token) for run in runs] == [
+        (0, REDUNDANT, 1, 0, 7),
+        (1, REDUNDANT, 1, 0, 7),
+    ]
+    assert driver.sender.released() == [7]
+    driver.sender.offer(UDP, 8, 1, 228, 0.02)
+    assert {run.number for run in driver.poll(0.02)} == {1}
+
+
+def test_with_one_path_there_is_one_copy() -> None:
+    driver = Driver(1)
+    driver.sender.offer(UDP, 7, 1, 228, 0.0)
+    assert len(driver.poll(0.0)) == 1
+
+
+def test_a_superpacket_is_cut_and_kept_until_it_has_arrived() -> None:
+    driver = Driver(1, Wish.ORDERED)
+    driver.sender.offer(TCP, 7, 40, 1500, 0.0)
+    driver.poll(0.0)
+    now = 0.0
+    while sum(run.count for run in driver.sent) < 40:
+        due = driver.sender.deadline()
+        assert due is not None
+        now = max(now, due)
+        driver.poll(now)
+    assert [run.first for run in driver.sent] == [
+        sum(run.count for run in driver.sent[:n]) for n in range(len(driver.sent))
+    ]
+    assert all(run.number == run.first and run.lane == driver.sent[0].lane >= 2 for run in driver.sent)
+    assert driver.sender.released() == []
+    driver.ack(0, 0, 20, now + 0.02)
+    assert driver.sender.released() == []
+    driver.ack(0, 0, 39, now + 0.03)
+    assert driver.sender.released() == [7]
+    assert driver.sender.deadline() is None
+
+
+def test_lost_segments_are_sent_again_a_few_times() -> None:
+    driver = Driver(1, Wish.ORDERED)
+    driver.sender.offer(TCP, 7, 1, 1500, 0.0)
+    (first,) = driver.poll(0.0)
+    now = 0.0
+    attempts = [first.attempt]
+    for _ in range(40):
+        due = driver.sender.deadline()
+        if due is None:
+            break
+        now = max(now, due)
+        attempts += [run.attempt for run in driver.poll(now)]
+        driver.sender.probes(now)
+    assert attempts == list(range(MOST_ATTEMPTS + 1))
+    assert driver.sender.given_up == 1
+    assert driver.sender.released() == [7]
+    assert {(run.lane, run.number, run.first, run.count) for run in driver.sent} == {(first.lane, 0, 0, 1)}
+
+
+def test_loose_segments_are_not_sent_again() -> None:
+    driver = Driver(2, Wish.BOND)
+    driver.sender.offer(BULK, 7, 1, 1500, 0.0)
+    assert len(driver.poll(0.0)) == 1
+    assert driver.sender.released() == [7]
+    assert driver.poll(0.5 + DELAY * 2) == []
+
+
+def learn(driver: Driver) -> float:
+    """Both paths have carried something and answered in 20 ms."""
+    for path in (0, 1):
+        driver.sender.set_path(1 - path, 0.0, mode=Mode.OFF)
+        driver.sender.set_path(path, 0.0, mode=Mode.ON)
+        for step in range(20):
+            now = path + step / 10
+            driver.sender.offer(BULK, 1000 + 100 * path + step, 1, 1000, now)
+            driver.poll(now)
+            driver.ack(path, 0, driver.counters[path] - 1, now + 0.020)
+    driver.sender.set_path(0, 0.0, mode=Mode.ON)
+    driver.sender.released()
+    return 3.0
+
+
+def test_what_was_under_way_on_a_silent_path_is_sent_again_elsewhere() -> None:
+    driver = Driver(2, Wish.ORDERED)
+    now = learn(driver)
+    driver.sent.clear()
+    for token in range(8):
+        driver.sender.offer(TCP, token, 4, 1500, now)
+    driver.poll(now)
+    on_first = [run for run in driver.sent if run.path == 0]
+    assert on_first
+    # The second path answers, the first does not.
+    for step in range(1, 30):
+        then = now + step * 0.010
+        driver.poll(then)
+        if driver.counters[1]:
+            driver.ack(1, 0, driver.counters[1] - 1, then)
+        if driver.sender.probes(then) == [0]:
+            break
+    else:
+        pytest.fail("the path did not fall silent")
+    assert then - now < 0.150
+    way = driver.sender.way(0)
+    assert way is not None
+    assert way.silent
+    runs = [run for run in driver.sent if run.attempt == 1]
+    assert {run.path for run in runs} == {1}
+    assert {(run.token, run.first + at) for run in runs for at in range(run.count)} == {
+        (run.token, run.first + at) for run in on_first for at in range(run.count)
+    }
+    driver.sender.on_alive(0, then)
+    assert not way.silent
+
+
+def test_nothing_is_silent_while_the_driver_itself_was_asleep() -> None:
+    driver = Driver(2, Wish.ORDERED)
+    now = learn(driver)
+    driver.poll(now)
+    driver.sender.offer(TCP, 7, 1, 1500, now)
+    (run,) = driver.poll(now)
+    assert driver.poll(now + 5.0) == []
+    way = driver.sender.way(run.path)
+    assert way is not None
+    assert not way.silent
+    driver.ack(run.path, 0, driver.counters[run.path] - 1, now + 5.001)
+    assert 7 in driver.sender.released()
+
+
+def test_a_path_taken_away_leaves_nothing_behind() -> None:
+    driver = Driver(2, Wish.ORDERED)
+    driver.sender.offer(TCP, 7, 1, 1500, 0.0)
+    (run,) = driver.poll(0.0)
+    driver.sender.drop_path(run.path)
+    (again,) = driver.poll(0.001)
+    assert (again.path, again.number, again.attempt) == (1 - run.path, run.number, 1)
+    driver.ack(run.path, 0, 0, 0.01)  # comes too late: nobody knows this path
+    assert driver.sender.way(run.path) is None
+
+
+def test_a_backup_is_used_when_nothing_else_is_left() -> None:
+    driver = Driver(2, Wish.BOND)
+    driver.sender.set_path(1, 0.0, mode=Mode.BACKUP)
+    driver.sender.offer(BULK, 1, 1, 1500, 0.0)
+    assert [run.path for run in driver.poll(0.0)] == [0]
+    driver.sender.set_path(0, 0.0, mode=Mode.ON, up=False)
+    driver.sender.offer(BULK, 2, 1, 1500, 0.1)
+    assert [run.path for run in driver.poll(0.1)] == [1]
+    driver.sender.set_path(1, 0.0, mode=Mode.OFF)
+    driver.sender.offer(BULK, 3, 1, 1500, 0.2)
+    assert driver.poll(0.2) == []
+    driver.sender.set_path(0, 0.0, mode=Mode.ON)
+    assert [run.path for run in driver.poll(0.3)] == [0]
+
+
+def test_failover_stays_on_one_path() -> None:
+    driver = Driver(2, Wish.FAILOVER)
+    learn(driver)
+    driver.sent.clear()
+    for token in range(20):
+        driver.sender.offer(BULK, token, 1, 1500, 4.0)
+    driver.poll(4.0)
+    driver.poll(4.01)
+    assert len({run.path for run in driver.sent}) == 1
+
+
+def test_weights_lower_a_share() -> None:
+    driver = Driver(2)
+    driver.sender.set_path(0, 0.0, mode=Mode.ON, weight=2.0)
+    driver.sender.set_path(1, 0.0, mode=Mode.ON, weight=0.5)
+    ways = [driver.sender.way(path) for path in (0, 1)]
+    assert [way.pace.share for way in ways if way] == [1.0, 0.25]
+
+
+def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 3000)
+    driver = Driver(0, Wish.BOND)
+    taken = [driver.sender.offer(BULK, token, 1, 1500, 0.0) for token in range(5)]
+    assert taken == [True, True, True, False, False]
+    assert driver.sender.refused == 2
+
+
+def test_flows_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_FLOWS", 4)
+    driver = Driver(1, Wish.ORDERED)
+    lanes = set()
+    for port in range(10):
+        driver.sender.offer(bytes((6, 0, 0, 0, port)), port, 1, 100, port * 0.01)
+        lanes |= {run.lane for run in driver.poll(port * 0.01)}
+    assert len(lanes) == 10
+    assert len(driver.sender._flows) == 4
+
+
+def test_an_ack_of_an_unknown_path_changes_nothing() -> None:
+    driver = Driver(1)
+    driver.ack(9, 0, 5, 1.0)
+    driver.sender.on_alive(9, 1.0)
+    assert driver.sender.deadline() is None

@@ -185,7 +185,7 @@ class Pace:
                 self._enter(Phase.DRAIN, now)
         elif estimate.queue > high and self._full:
             if self._round_rate < 0.9 * self.bandwidth:
-                # Slower than it was: only this round counts, but no single one is trusted with more than half.
+                # Slower than it was: only this round counts, but one round is not believed all.
                 self.bandwidth = max(self._round_rate, 0.5 * self.bandwidth)
                 self._rates.forget(now)
                 self._rates.add(self.bandwidth, now, RATE_WINDOW)

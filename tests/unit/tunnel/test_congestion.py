@@ -35,7 +35,7 @@ class Path:
     acks: deque[tuple[float, Ack]] = field(default_factory=deque, repr=False)
 
     def run(self, until: float, share: float = 1.0) -> float:
-        """Step by step until then; gives the bytes/s that arrived. ``share``: of the time, something to send."""
+        """Go on until then; gives the bytes/s that arrived. ``share`` of each second there is something to send."""
         coming, acks = self.coming, self.acks
         began, before, free = self.now, self.delivered, self.now + self.queue
         while self.now < until:

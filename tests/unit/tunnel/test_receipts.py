@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ def test_ranges_hold_what_came(order: list[int]) -> None:
         came.add(counter)
         ranges = receipts.ack(0.0).ranges
         assert {each for first, last in ranges for each in range(first, last + 1)} == came
-        assert all(above[0] > below[1] + 1 for above, below in zip(ranges, ranges[1:], strict=False))
+        assert all(above[0] > below[1] + 1 for above, below in itertools.pairwise(ranges))
 
 
 def test_there_are_never_more_ranges_than_fit() -> None:

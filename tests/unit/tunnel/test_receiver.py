@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from plait.tunnel import receiver
 from plait.tunnel.frames import ORDERS, Treatment
-from plait.tunnel.receiver import LANE_IDLE, Receiver
 from plait.tunnel.receipts import DELAY
+from plait.tunnel.receiver import LANE_IDLE, Receiver
 from plait.tunnel.resequencer import Delivery
 
 LOOSE, REDUNDANT, ORDERED = Treatment

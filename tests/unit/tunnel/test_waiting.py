@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from plait.tunnel.classes import Wish
 from plait.tunnel.waiting import INTERVAL, TURN, Flow, Load, Waiting
 
@@ -72,7 +74,7 @@ def test_a_short_queue_loses_nothing() -> None:
 def test_a_standing_queue_loses_more_and_more() -> None:
     found = drops(0.050, 3.0)
     assert INTERVAL <= found[0] < 2 * INTERVAL
-    gaps = [later - earlier for earlier, later in zip(found, found[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(found)]
     assert gaps[0] > gaps[5] > gaps[-1]
     assert len(found) > 30
 

@@ -15,7 +15,7 @@ from plait.kernel import nft
 from plait.kernel.mptcp_info import IPPROTO_MPTCP
 from plait.kernel.mptcp_pm import MptcpPm
 from plait.kernel.netlink import NetlinkError
-from plait.paths.intercept import ruleset
+from plait.paths.intercept import ruleset, takes_tcp, takes_udp
 
 _CAP_NET_ADMIN = 12
 _IP_TRANSPARENT = 19
@@ -30,9 +30,9 @@ def missing(config: Config) -> list[MissingCapability]:
     if gateway is None or gateway.tcp is TcpVia.MPTCP:
         found.append(_mptcp_socket())
         found.append(_path_manager())
-    if gateway is not None and gateway.tcp is TcpVia.MPTCP and found[0] is None:
+    if gateway is not None and (takes_tcp(gateway) or takes_udp(gateway)) and found[0] is None:
         found.append(_nftables(config))
-        if gateway.intercept is Intercept.TPROXY:
+        if _uses_tproxy(config):
             found.append(_transparent_socket())
     return [lack for lack in found if lack is not None]
 
@@ -100,7 +100,8 @@ def _nftables(config: Config) -> MissingCapability | None:
 
 
 def _uses_tproxy(config: Config) -> bool:
-    return config.gateway is not None and config.gateway.intercept is Intercept.TPROXY
+    gateway = config.gateway
+    return gateway is not None and (gateway.intercept is Intercept.TPROXY or takes_udp(gateway))
 
 
 def _transparent_socket() -> MissingCapability | None:

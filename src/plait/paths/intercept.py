@@ -1,7 +1,8 @@
-"""The nftables table that takes the LAN's TCP, as text. Pure.
+"""The nftables table that takes the LAN's TCP, and its UDP where that is wanted, as text. Pure.
 
 One table, ``inet plait``, loaded whole in one transaction. What decides, in
-this order, for a new connection that comes in by a LAN interface:
+this order, for a new connection that comes in by a LAN interface, or for a
+datagram:
 
 1. this host's own addresses, the exits', and what is routed back into the LAN: not taken;
 2. ``bypass`` of the config: not taken;
@@ -25,6 +26,9 @@ Some facts about TPROXY in nftables:
 * ``tproxy`` ends the rule when it finds no listening socket. It stands before
   the mark is set, so that packets then go on as if plait were not there.
 * The mark is set bit by bit; other programs' bits stay.
+* A datagram has no SYN that would tell a new conversation from an old one. So
+  conntrack is asked: what answers somebody outside, who was let in by a port
+  forwarding, say, is left alone.
 """
 
 from __future__ import annotations
@@ -33,7 +37,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
-from plait.config.model import Config, Gateway, Intercept, IPAddress, IPNetwork, Rule, Verdict, WhenExitLost
+from plait.config.model import (
+    Config,
+    Gateway,
+    Intercept,
+    IPAddress,
+    IPNetwork,
+    Rule,
+    TcpVia,
+    UdpVia,
+    Verdict,
+    WhenExitLost,
+)
 from plait.paths.marks import FWMARK, FWMARK_MASK, NFT_TABLE
 from plait.paths.model import Detour, Ruleset
 
@@ -68,6 +83,16 @@ def ports(config: Config) -> dict[str, int]:
     return {peer.name: first + index for index, peer in enumerate(config.peers)}
 
 
+def takes_tcp(gateway: Gateway) -> bool:
+    """Whether the LAN's TCP is taken."""
+    return gateway.tcp is TcpVia.MPTCP
+
+
+def takes_udp(gateway: Gateway) -> bool:
+    """Whether the LAN's UDP is taken."""
+    return gateway.udp is UdpVia.SHADOWSOCKS
+
+
 def ruleset(
     config: Config,
     exits: Mapping[str, tuple[IPAddress, ...]],
@@ -91,14 +116,30 @@ def ruleset(
         *_addresses("exits", own),
         *_addresses("bypass", gateway.bypass),
         *_addresses("reserved", RESERVED),
-        "chain take {",
-        *_indent(_head(tproxy, lan, listening.values())),
-        *_indent(_passing(lan, tproxy, listening.values())),
-        *_indent(_decisions(config, listening, taking)),
-        "}",
-        "",
+    ]
+    guard = ["type filter hook input priority filter; policy accept;"]
+    if takes_tcp(gateway):
+        body += [
+            "chain take {",
+            *_indent(_head(tproxy, lan, listening.values())),
+            *_indent(_passing(lan, tproxy, listening.values())),
+            *_indent(_decisions(config, listening, taking)),
+            "}",
+            "",
+        ]
+        guard.append(_guard(tproxy, listening.values()))
+    if takes_udp(gateway):
+        body += [
+            "chain take_udp {",
+            *_indent(_passing_udp(lan)),
+            *_indent(_decisions(config, listening, taking, udp=True)),
+            "}",
+            "",
+        ]
+        guard.append(f"udp dport {_braces(listening.values())} {_NOT_OURS} drop")
+    body += [
         "chain guard {",
-        *_indent(_guard(tproxy, listening.values())),
+        *_indent(guard),
         "}",
         *_steering(detours),
     ]
@@ -162,43 +203,64 @@ def _passing(lan: str, tproxy: bool, listening: Iterable[int]) -> list[str]:
     ]
 
 
-def _decisions(config: Config, listening: Mapping[str, int], taking: bool) -> list[str]:
+def _passing_udp(lan: str) -> list[str]:
+    """The head of the other chain. It needs TPROXY, whatever TCP is taken by: nothing else keeps for each
+    datagram whom it was for."""
+    return [
+        "type filter hook prerouting priority mangle; policy accept;",
+        f"iifname != {lan} return",
+        "meta l4proto != udp return",
+        "ct direction reply return",
+        "fib daddr type != unicast return",
+        f"fib daddr oifname {lan} return",
+        *_return_to("exits"),
+        *_return_to("bypass"),
+    ]
+
+
+def _decisions(config: Config, listening: Mapping[str, int], taking: bool, *, udp: bool = False) -> list[str]:
     gateway = config.gateway
     assert gateway is not None
     lines: list[str] = []
     for rule in config.rules:
         if rule.protocol or rule.mac or rule.domain:
             continue  # these are not served yet, and without them the rule would match too much
-        for match in _matches(rule):
-            verdict = _verdict(rule.to, match, gateway, listening, taking)
+        for match in _matches(rule, "udp" if udp else "tcp"):
+            verdict = _verdict(rule.to, match, gateway, listening, taking, udp=udp)
             lines.append(f"{match} {verdict}".strip())
     lines += _return_to("reserved")
     if config.peers:
-        lines.append(_verdict(config.peers[0].name, "", gateway, listening, taking))
+        lines.append(_verdict(config.peers[0].name, "", gateway, listening, taking, udp=udp))
     return lines
 
 
 def _verdict(
-    to: str | Verdict, match: str, gateway: Gateway, listening: Mapping[str, int], taking: bool
+    to: str | Verdict,
+    match: str,
+    gateway: Gateway,
+    listening: Mapping[str, int],
+    taking: bool,
+    *,
+    udp: bool = False,
 ) -> str:
     if to is Verdict.DIRECT:
         return "return"
     refused = not taking and gateway.when_exit_lost is WhenExitLost.BLOCK
     if to is Verdict.BLOCK or refused:
-        return "reject with tcp reset"
+        return "reject" if udp else "reject with tcp reset"
     if not taking:
         return "return"
     port = listening[str(to)]
-    tproxy = gateway.intercept is Intercept.TPROXY
+    tproxy = udp or gateway.intercept is Intercept.TPROXY
     word = match.split(" ", 1)[0]  # nft wants to be told the IP version when the rule has settled it
     family = f"{word} " if word in ("ip", "ip6") else ""
     taken = f"tproxy {family}to :{port} {_MARK_OURS} accept" if tproxy else f"redirect to :{port}"
-    return f"meta l4proto tcp {taken}"  # nft wants to read it beside each
+    return f"meta l4proto {'udp' if udp else 'tcp'} {taken}"  # nft wants to read it beside each
 
 
-def _matches(rule: Rule) -> list[str]:
+def _matches(rule: Rule, protocol: str) -> list[str]:
     """What a rule is about; one nftables rule for each IP version it can be about."""
-    port = "tcp dport " + _braces(_port_ranges(rule.port)) if rule.port else ""
+    port = f"{protocol} dport " + _braces(_port_ranges(rule.port)) if rule.port else ""
     if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
         return [port]
     matches = []
@@ -220,13 +282,10 @@ def _matches(rule: Rule) -> list[str]:
     return matches
 
 
-def _guard(tproxy: bool, listening: Iterable[int]) -> list[str]:
+def _guard(tproxy: bool, listening: Iterable[int]) -> str:
     """Nobody talks to the interceptor's ports unless intercepted: it would be made to dial itself."""
     taken = _NOT_OURS if tproxy else "ct status & dnat != dnat"
-    return [
-        "type filter hook input priority filter; policy accept;",
-        f"tcp dport {_braces(listening)} {_SYN} {taken} reject with tcp reset",
-    ]
+    return f"tcp dport {_braces(listening)} {_SYN} {taken} reject with tcp reset"
 
 
 def _return_to(name: str) -> list[str]:

@@ -98,10 +98,11 @@ def desired(
     reaches = survey(config, snapshot)
     used = chosen(config, reaches, peers, health)
     mptcp = config.gateway.tcp is TcpVia.MPTCP
+    udp = intercept.takes_udp(config.gateway)
     endpoints, notes = _endpoints(config, snapshot, used, peers) if mptcp else ((), ())
     routes: list[Route] = []
     rules: list[PolicyRule] = []
-    if mptcp and config.gateway.intercept is Intercept.TPROXY:
+    if udp or (mptcp and config.gateway.intercept is Intercept.TPROXY):
         routes, rules = _delivery(snapshot)
     wanted = [reach for reach in reaches if reach.path.mode is not Mode.OFF and reach.sources]
     for reach in wanted:
@@ -115,7 +116,7 @@ def desired(
         endpoints=endpoints,
         limits=LIMITS,
         sysctls=_sysctls(config, snapshot),
-        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if mptcp else None,
+        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if mptcp or udp else None,
         notes=notes,
     )
 

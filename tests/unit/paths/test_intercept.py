@@ -16,6 +16,8 @@ from plait.config.model import (
     IPAddress,
     Peer,
     Rule,
+    TcpVia,
+    UdpVia,
     Verdict,
     WhenExitLost,
 )
@@ -64,6 +66,9 @@ CASES = {
     "plain-tproxy": (PLAIN, True),
     "plain-redirect": (other(PLAIN, intercept=Intercept.REDIRECT), True),
     "full-tproxy": (FULL, True),
+    "full-udp": (other(FULL, udp=UdpVia.SHADOWSOCKS), True),
+    "only-udp": (other(PLAIN, tcp=TcpVia.DIRECT, udp=UdpVia.SHADOWSOCKS), True),
+    "lost-block-udp": (other(PLAIN, udp=UdpVia.SHADOWSOCKS, when_exit_lost=WhenExitLost.BLOCK), False),
     "steered-tproxy": (replace(PLAIN, rules=FULL.rules[2:3]), True),
     "full-redirect": (other(FULL, intercept=Intercept.REDIRECT), True),
     "lost-direct-tproxy": (FULL, False),

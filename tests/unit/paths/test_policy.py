@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.config.model import Config, Exit, Gateway, Intercept, IPAddress, Mode, Path, TcpVia
+from plait.config.model import Config, Exit, Gateway, Intercept, IPAddress, Mode, Path, TcpVia, UdpVia
 from plait.paths import policy
 from plait.paths.choice import ways
 from plait.paths.diff import diff
@@ -278,6 +278,8 @@ def test_interception_plumbing_only_where_it_is_used() -> None:
     assert 18800 in tables(Gateway(lan=("lan",)))
     assert 18800 not in tables(Gateway(lan=("lan",), intercept=Intercept.REDIRECT))
     assert 18800 not in tables(Gateway(lan=("lan",), tcp=TcpVia.DIRECT))
+    assert 18800 in tables(Gateway(lan=("lan",), tcp=TcpVia.DIRECT, udp=UdpVia.SHADOWSOCKS))
+    assert 18800 in tables(Gateway(lan=("lan",), intercept=Intercept.REDIRECT, udp=UdpVia.SHADOWSOCKS))
 
 
 def test_tcp_direct_takes_nothing_and_has_no_endpoints() -> None:

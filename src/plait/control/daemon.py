@@ -20,8 +20,10 @@ from pathlib import Path
 
 from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
 from plait.config.notes import notes
+from plait.control.courier import Courier, identity_of
 from plait.control.doors import Door, Doors, wanted
 from plait.control.hooks import Hooks
+from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View
 from plait.control.loading import load_for
 from plait.control.mender import Mender
@@ -38,7 +40,7 @@ from plait.kernel.capabilities import missing
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
 from plait.paths.state import states
-from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lacking, ListedWay
+from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lacking, ListedWay, Traffic
 from plait.wire.cipher import Key
 from plait.wire.replay import prepare
 
@@ -104,12 +106,21 @@ class Daemon:
             before=self._rundir.remember_host,
         )
         self._hooks = Hooks()
+        self._judgement = Judgement(self._keeper.config, self._keeper, self._supervisor)
+        self._courier = Courier(self._judgement)
+        self._judgement.prober = self._courier
         self._mender = Mender(self._keeper)
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
         self._keeper.looked = self._paths_seen
         self._reporter = Reporter(
-            self._role, self._started, self._host, self._keeper, self._supervisor, self._watch
+            self._role,
+            self._started,
+            self._host,
+            self._keeper,
+            self._supervisor,
+            self._watch,
+            self._judgement.figures,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
         server = ControlServer(
@@ -149,6 +160,7 @@ class Daemon:
         # Interception may be left from a crash, with workers that still serve it: leave it to them.
         self._keeper.reconcile(interception=False)
         await self._supervisor.renew(self._count(config))
+        await self._renew_courier(config)
         self._keeper.reconcile()
         orphans = self._rundir.signal_orphans(signal.SIGUSR1, self._supervisor.pids)
         if orphans:
@@ -159,6 +171,8 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.stop()
+        await self._judgement.stop()
+        await self._courier.stop()
         await self._hooks.stop()
         self._keeper.let_go()
         # Before their endpoints go: a connection that has lost its last subflow can't tell the exit that it
@@ -171,6 +185,17 @@ class Daemon:
         self._host.close()
         if self._salts_fd >= 0:
             os.close(self._salts_fd)
+
+    async def _renew_courier(self, config: Config) -> None:
+        links = self._keeper.view.snapshot.links
+        near = config.gateway.lan if config.gateway else ()
+        macs = [link.mac for link in links if link.name in near and link.mac]
+        uid, gid = _unprivileged()
+        self._courier.lead(self._keeper.view.ways)
+        self._courier.own(self._keeper.view.own)
+        await self._courier.renew(
+            config, identity=identity_of(self._rundir.path, macs), uid=uid, gid=gid, verbose=self._verbose
+        )
 
     def _open_doors(self, config: Config) -> None:
         self._wanted = wanted(config, ports(config))
@@ -197,14 +222,19 @@ class Daemon:
 
     def _view_changed(self, view: View) -> None:
         self._supervisor.tell({"ways": self._ways(view), "own": list(view.own)})
+        self._courier.lead(view.ways)
+        self._courier.own(view.own)
         self._watch.look()
 
     def _paths_seen(self) -> None:
         keeper = self._keeper
+        self._judgement.looked()
         self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
 
     def _told(self, worker: int, message: JsonObject) -> None:
         """What a worker says unasked."""
+        if isinstance(traffic := message.get("traffic"), list):
+            self._judgement.traffic([Traffic.from_json(each) for each in traffic])
         if isinstance(lacking := message.get("subflows"), list):
             self._mender.heard(worker, [Lacking.from_json(each) for each in lacking])
 
@@ -268,8 +298,10 @@ class Daemon:
             await self._names.refresh()
             self._adopt(config)
             self._keeper.peers = self._names.addresses()
+            self._judgement.configure(config)
             self._keeper.reconcile(interception=False)
             await self._supervisor.renew(self._count(config))
+            await self._renew_courier(config)
             self._watch.replace([peer.name for peer in config.peers])
             # Exits that were lost may be gone from the config, and those of it not be known yet.
             self._exits_changed()
@@ -283,6 +315,7 @@ class Daemon:
             if self._config is not former:
                 self._config = former
                 self._adopt(former)
+                self._judgement.configure(former)
                 self._wanted = wanted(former, ports(former))
                 self._names = Names(former.peers)
                 await self._names.refresh()

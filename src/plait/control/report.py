@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 
 from plait import __version__
@@ -16,6 +16,7 @@ from plait.control.supervisor import Supervisor
 from plait.control.watch import Watch
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import LinkCounters
+from plait.paths.estimate import Figures
 from plait.paths.state import states
 
 _EVERY = 1.0
@@ -26,7 +27,14 @@ class Reporter:
     """Answers "what is going on?"."""
 
     def __init__(
-        self, role: str, started: float, host: Host, keeper: Keeper, supervisor: Supervisor, watch: Watch
+        self,
+        role: str,
+        started: float,
+        host: Host,
+        keeper: Keeper,
+        supervisor: Supervisor,
+        watch: Watch,
+        figures: Callable[[str], Figures],
     ) -> None:
         self._role = role
         self._started = started
@@ -34,6 +42,7 @@ class Reporter:
         self._keeper = keeper
         self._supervisor = supervisor
         self._watch = watch
+        self._figures = figures
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
         self.configured: dict[str, Mode] = {}
@@ -106,6 +115,12 @@ class Reporter:
             tx_bps, rx_bps = self._rates.get(path.interface, (0, 0))
             flows = [flow for source in reach.sources for flow in carried.get(str(source.address), ())]
             sent = sum(flow[1] for flow in flows)
+            measured = self._figures(path.name)
+            rtt, loss = measured.rtt, measured.loss
+            if rtt is None and flows:
+                rtt = median(flow[0] for flow in flows) / 1e6
+            if loss is None and sent:
+                loss = sum(flow[2] for flow in flows) / sent
             found.append(
                 PathStatus(
                     name=path.name,
@@ -114,8 +129,9 @@ class Reporter:
                     configured=self.configured.get(path.name, path.mode).value,
                     state=each.state.value,
                     why=each.why,
-                    rtt_ms=round(median(flow[0] for flow in flows) / 1000, 3) if flows else None,
-                    loss=round(sum(flow[2] for flow in flows) / sent, 5) if sent else None,
+                    rtt_ms=None if rtt is None else round(1e3 * rtt, 3),
+                    jitter_ms=None if measured.jitter is None else round(1e3 * measured.jitter, 3),
+                    loss=None if loss is None else round(loss, 5),
                     tx_bytes=count.tx_bytes if count else 0,
                     rx_bytes=count.rx_bytes if count else 0,
                     tx_bps=tx_bps,

@@ -46,9 +46,11 @@ class PathStatus:
     """The mode in the config; another one than ``mode`` after ``plait paths``."""
     why: str = ""
     rtt_ms: float | None = None
-    """Median of the smoothed RTTs of the subflows on it; None while it has none."""
+    """Smoothed RTT of echoes over it; without any, the median of the subflows' RTTs."""
+    jitter_ms: float | None = None
+    """Mean deviation of that RTT."""
     loss: float | None = None
-    """Retransmitted share of what subflows on it have sent; None while they sent nothing."""
+    """Share of echoes and segments lost lately; without any echo, the retransmitted share."""
     tx_bytes: int = 0
     rx_bytes: int = 0
     tx_bps: int = 0

@@ -1,0 +1,226 @@
+"""Evidence in, standings out: the judgement of the paths, with a clock and with hands.
+
+The courier's echoes, the workers' traffic, TCP handshakes and the keeper's looks at the links go to the
+health machine (`plait.paths.health`, which is pure). What it finds goes to the keeper: a path that has
+died loses its endpoint at once, before anything is looked at. What it wishes goes to those who probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from plait.config.model import Config
+from plait.control.keeper import Keeper
+from plait.control.supervisor import Supervisor
+from plait.paths.choice import probe_ways
+from plait.paths.estimate import Figures
+from plait.paths.health import Health
+from plait.paths.model import Way
+from plait.paths.pair import Carried
+from plait.relay.orders import Traffic
+
+log = logging.getLogger(__name__)
+
+
+class Prober(Protocol):
+    """Who sends echoes (the courier)."""
+
+    def ways(self, ways: Mapping[str, Sequence[Way]]) -> None:
+        """Every way that can be probed, by exit."""
+
+    def pace(self, paces: Mapping[str, float]) -> None:
+        """Seconds between two echoes, by path."""
+
+    def burst(self, paths: Iterable[str]) -> None:
+        """Ask at once over these paths."""
+
+
+class Judgement:
+    """Holds the health of all paths to all exits."""
+
+    def __init__(self, config: Config, keeper: Keeper, supervisor: Supervisor) -> None:
+        self._keeper = keeper
+        self._supervisor = supervisor
+        self._health = Health(*_subjects(config))
+        self._ways: Mapping[str, tuple[Way, ...]] = {}
+        self._owners: dict[tuple[str, str], str] = {}
+        self._settling: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._connects: set[asyncio.Task[None]] = set()
+        self.prober: Prober | None = None
+
+    def configure(self, config: Config) -> None:
+        """Other exits or paths; what is known of those that stay is kept."""
+        self._health.configure(*_subjects(config))
+        self._soon()
+
+    def figures(self, path: str) -> Figures:
+        """What a path measures now."""
+        return self._health.figures(path)
+
+    async def stop(self) -> None:
+        """Judge no more."""
+        for handle in (self._settling, self._timer):
+            if handle is not None:
+                handle.cancel()
+        for task in self._connects:
+            task.cancel()
+        await asyncio.gather(*self._connects, return_exceptions=True)
+
+    # Evidence.
+
+    def looked(self) -> None:
+        """The keeper has looked at the host."""
+        keeper, now = self._keeper, self._now()
+        ways = probe_ways(keeper.config, keeper.view.snapshot, keeper.peers)
+        if ways != self._ways:
+            before = _places(self._ways)
+            here = _places(ways)
+            self._ways = ways
+            self._owners = _owners(ways)
+            if self.prober is not None:
+                self.prober.ways(ways)
+            for path in here.keys() & before.keys():
+                if here[path] != before[path]:
+                    self._health.moved(path, now)
+        linked = {way.path for each in ways.values() for way in each}
+        self._health.links({path.name: path.name in linked for path in keeper.config.paths}, now)
+        self._soon()
+
+    def echo(self, exit: str, path: str, sent: float, rtt: float) -> None:
+        """An echo that was sent at ``sent`` has come back after ``rtt`` seconds."""
+        self._health.echo(exit, path, sent, rtt, self._now())
+        self._soon()
+
+    def silent(self, exit: str, path: str, sent: float) -> None:
+        """An echo that was sent at ``sent`` has had no answer for longer than is usual."""
+        self._health.silent(exit, path, sent, self._now())
+        self._soon()
+
+    def capacity(self, exit: str, path: str, up: int | None, down: int | None) -> None:
+        """What a train found, in bits a second."""
+        log.debug("path %s to %s: %s bit/s up, %s down", path, exit, up, down)
+
+    def session(self, exit: str, up: bool, why: str) -> None:
+        """Whether an exit answers sealed datagrams at all."""
+        log.info("exit %s: %s", exit, "answers echoes" if up else f"no echoes: {why}")
+        self._health.session(exit, up)
+        self._soon()
+
+    def traffic(self, reports: Iterable[Traffic]) -> None:
+        """What a worker's connections show."""
+        now = self._now()
+        for each in reports:
+            path = self._owners.get((each.exit, each.local))
+            if path is not None:
+                self._health.traffic(each.exit, path, _carried(each), now)
+        self._soon()
+
+    # Verdicts and wishes.
+
+    def _soon(self) -> None:
+        """Settle when all that has arrived by now is known."""
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._settling = None
+        keeper, now = self._keeper, self._now()
+        before, standings = keeper.health, self._health.standings(now)
+        if standings != before:
+            keeper.health = standings
+            died = any(
+                not standing.usable and (name not in before or before[name].usable)
+                for name, standing in standings.items()
+            )
+            if died:
+                keeper.sever()
+            else:
+                keeper.wake()
+        asks = self._health.asks(now)
+        if self.prober is not None:
+            self.prober.pace(asks.pace)
+            if asks.bursts:
+                self.prober.burst(asks.bursts)
+        for exit_name, path in asks.connects:
+            self._connect(exit_name, path)
+        self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._health.deadline(now)
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._health.tick(self._now())
+        self._settle()
+
+    def _connect(self, exit_name: str, path: str) -> None:
+        way = next((way for way in self._ways.get(exit_name, ()) if way.path == path), None)
+        if way is not None:
+            task = asyncio.create_task(self._handshake(exit_name, way), name=f"handshake over {path}")
+            self._connects.add(task)
+            task.add_done_callback(self._connects.discard)
+
+    async def _handshake(self, exit_name: str, way: Way) -> None:
+        sent = self._now()
+        listed = [str(way.remote), way.port, str(way.local), way.interface, way.path, 0]
+        answers = await self._supervisor.ask("connect", one=True, exit=exit_name, path=way.path, way=listed)
+        result = answers[0].get("connect") if answers else None
+        if isinstance(result, dict):
+            rtt = float(result["rtt_ms"]) / 1e3 if result["ok"] else None
+            self._health.connect(exit_name, way.path, sent, rtt, self._now())
+            self._soon()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _subjects(config: Config) -> tuple[list[str], dict[str, bool]]:
+    return [peer.name for peer in config.peers], {path.name: path.metered for path in config.paths}
+
+
+def _places(ways: Mapping[str, Sequence[Way]]) -> dict[str, set[tuple[str, str, str]]]:
+    """Between which addresses each path runs."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for each in ways.values():
+        for way in each:
+            found.setdefault(way.path, set()).add((way.exit_name, str(way.local), str(way.remote)))
+    return found
+
+
+def _owners(ways: Mapping[str, Sequence[Way]]) -> dict[tuple[str, str], str]:
+    """Which path subflows are on, by exit and local address. Workers know addresses; one that several
+    paths have (identical modems) says nothing of either."""
+    found: dict[tuple[str, str], str] = {}
+    shared = set()
+    for exit_name, each in ways.items():
+        for way in each:
+            key = (exit_name, str(way.local))
+            if found.setdefault(key, way.path) != way.path:
+                shared.add(key)
+    return {key: path for key, path in found.items() if key not in shared}
+
+
+def _carried(report: Traffic) -> Carried:
+    return Carried(
+        at=report.at,
+        acked=report.acked,
+        received=report.received,
+        sent=report.sent,
+        lost=report.retrans,
+        heard=report.heard_ms / 1e3,
+        waiting=report.waiting_ms / 1e3,
+        quiet=report.quiet_ms / 1e3,
+        suspicious=report.suspicious,
+        rtt=report.rtt_ms / 1e3,
+        rate=report.rate_bps,
+    )

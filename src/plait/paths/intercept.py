@@ -137,6 +137,7 @@ def ruleset(
             "",
         ]
         guard.append(f"udp dport {_braces(listening.values())} {_NOT_OURS} drop")
+    guard += _guard_proxies(config)
     body += [
         "chain guard {",
         *_indent(guard),
@@ -211,7 +212,7 @@ def _passing_udp(lan: str) -> list[str]:
         f"iifname != {lan} return",
         "meta l4proto != udp return",
         "ct direction reply return",
-        "fib daddr type != unicast return",
+        "fib daddr type { local, broadcast, anycast, multicast } return",
         f"fib daddr oifname {lan} return",
         *_return_to("exits"),
         *_return_to("bypass"),
@@ -286,6 +287,18 @@ def _guard(tproxy: bool, listening: Iterable[int]) -> str:
     """Nobody talks to the interceptor's ports unless intercepted: it would be made to dial itself."""
     taken = _NOT_OURS if tproxy else "ct status & dnat != dnat"
     return f"tcp dport {_braces(listening)} {_SYN} {taken} reject with tcp reset"
+
+
+def _guard_proxies(config: Config) -> list[str]:
+    """A proxy that asks nobody who comes is not for those who come by a link that leads out, though its
+    address may be known there: this host answers for all its addresses on every link."""
+    links = _braces(f'"{path.interface}"' for path in config.paths)
+    return [
+        f"iifname {links} {'ip' if address.version == 4 else 'ip6'} daddr {address} tcp dport {port} "
+        "reject with tcp reset"
+        for address, port in (proxy.listen for proxy in config.proxies if not proxy.username)
+        if config.paths
+    ]
 
 
 def _return_to(name: str) -> list[str]:

@@ -22,6 +22,7 @@ _NEAR = 1.4
 _CHEAP = 0.005
 """Connections that open within 1.4 times the shortest time, and 5 ms, open as soon as those: then the
 owner's order counts."""
+_OPENS = 0.5
 _UNKNOWN = 1.0
 """Cost of a path that has not been measured while another has: what a lost SYN costs."""
 
@@ -96,14 +97,15 @@ def ways(config: Config, snapshot: Snapshot, peers: Peers, health: Health) -> Ma
     """
     used = chosen(config, survey(config, snapshot), peers, health)
     used = [each for each in used if not each.parting]
-    best = min((each.standing.cost for each in used if each.standing.cost is not None), default=_UNKNOWN)
+    best = _quickest(used)
+    play = _quickest([each for each in used if not each.backup])
     result: dict[str, tuple[Way, ...]] = {}
     for peer in config.peers:
         found = []
         for each in used:
             way = _way(each.reach, peer, peers, each.standing.rtt)
             if way is not None:
-                found.append((_order(each, peer.name, _NEAR * best + _CHEAP), way))
+                found.append((_order(each, peer.name, _NEAR * best + _CHEAP, play), way))
         found.sort(key=lambda pair: pair[0])
         answered = [way for order, way in found if not order[0]]
         result[peer.name] = tuple(answered or [way for _, way in found])
@@ -123,12 +125,19 @@ def probe_ways(config: Config, snapshot: Snapshot, peers: Peers) -> Mapping[str,
 _Order = tuple[bool, bool, bool, float, int, int]
 
 
-def _order(each: Chosen, exit_name: str, near: float) -> _Order:
+def _quickest(used: Iterable[Chosen]) -> float:
+    return min((each.standing.cost for each in used if each.standing.cost is not None), default=_UNKNOWN)
+
+
+def _order(each: Chosen, exit_name: str, near: float, play: float) -> _Order:
     standing, path = each.standing, each.reach.path
     cost = _UNKNOWN if standing.cost is None else standing.cost
+    # A path that is on the bench for its rate, beside a far one that carries, still opens connections
+    # best: they begin there at once, and move when the other subflow is there.
+    opens = path.mode in _CARRYING and cost < _OPENS * play
     return (
         exit_name in standing.unanswered,
-        each.backup,
+        each.backup and not opens,
         standing.condition is Condition.DOUBT,
         cost if cost > near else 0.0,
         _PREFERENCE[path.mode],

@@ -37,15 +37,15 @@ class Figures:
 class Estimate:
     """Learns from answers, from those that are missing and from what traffic lost."""
 
-    __slots__ = ("_loss", "_peak", "_peak_at", "_probes", "jitter", "least", "rtt")
+    __slots__ = ("_asked", "_loss", "_missing", "_peak", "_peak_at", "_probes", "jitter", "rtt")
 
     def __init__(self) -> None:
         self.rtt: float | None = None
         self.jitter = 0.0
-        self.least = float("inf")
-        """The smallest RTT ever seen."""
         self._loss = 0.0
         self._probes = 0.0
+        self._asked = 0.0
+        self._missing = 0.0
         self._peak = 0.0
         self._peak_at = 0.0
 
@@ -62,6 +62,12 @@ class Estimate:
         return self._loss
 
     @property
+    def sure_loss(self) -> float:
+        """The same by probes alone, which no sender of ours drives into a full queue; while there are
+        few, as if ten more had been answered."""
+        return self._missing * self._asked / (self._asked + 10.0)
+
+    @property
     def surprise(self) -> float:
         """How much a missing answer says against the path: the negative logarithm of its probability if
         the path were as it has always been."""
@@ -76,9 +82,9 @@ class Estimate:
         else:
             self.jitter += (abs(rtt - self.rtt) - self.jitter) / 4
             self.rtt += (rtt - self.rtt) / 8
-        self.least = min(self.least, rtt)
         self.took(rtt, now)
         self._count(0.0, 1.0)
+        self._ask(0.0)
 
     def took(self, rtt: float, now: float) -> None:
         """A round trip of something else took so long."""
@@ -88,6 +94,7 @@ class Estimate:
     def lost(self) -> None:
         """A probe was lost although the path works."""
         self._count(1.0, 1.0)
+        self._ask(1.0)
 
     def carried(self, sent: int, lost: int) -> None:
         """Live traffic: ``sent`` segments, ``lost`` of them in vain."""
@@ -107,3 +114,7 @@ class Estimate:
     def _count(self, share: float, probes: float) -> None:
         self._probes = min(self._probes + probes, float(WINDOW))
         self._loss += (share - self._loss) * min(1.0, probes / self._probes)
+
+    def _ask(self, share: float) -> None:
+        self._asked = min(self._asked + 1.0, float(WINDOW))
+        self._missing += (share - self._missing) / self._asked

@@ -195,13 +195,23 @@ class Health:
 
     def figures(self, path: str) -> Figures:
         """What that path measures, to the first exit that answers over it."""
-        pairs = self._of_path(path)
-        best = min(pairs, key=lambda pair: (_BEST.index(pair.state), pair.estimate.rtt is None), default=None)
-        return best.estimate.figures if best else Figures()
+        pair = self._best(path)
+        return pair.estimate.figures if pair else Figures()
 
-    def answers(self, exit_name: str, now: float, within: float) -> bool:
-        """Whether that exit was heard over any path in the last ``within`` seconds."""
-        return any(pair.heard >= now - within for pair in self._pairs.values() if pair.exit == exit_name)
+    def sure_loss(self, path: str) -> float:
+        """Its loss by probes alone."""
+        pair = self._best(path)
+        return pair.estimate.sure_loss if pair else 0.0
+
+    def quality(self, exit_name: str) -> tuple[float | None, float]:
+        """RTT and loss of the best path to that exit."""
+        working = [pair.estimate for pair in self._of_exit(exit_name) if pair.state not in _SILENT]
+        best = min(
+            (each for each in working if each.rtt is not None),
+            key=lambda each: (each.rtt or 0.0) + each.sure_loss,
+            default=None,
+        )
+        return (None, 0.0) if best is None else (best.rtt, best.sure_loss)
 
     def silent_exits(self) -> frozenset[str]:
         """Exits of which nothing is heard over any path."""
@@ -251,6 +261,13 @@ class Health:
 
     def _of_exit(self, exit_name: str) -> list[Pair]:
         return [pair for pair in self._pairs.values() if pair.exit == exit_name]
+
+    def _best(self, path: str) -> Pair | None:
+        return min(
+            self._of_path(path),
+            key=lambda pair: (_BEST.index(pair.state), pair.estimate.rtt is None),
+            default=None,
+        )
 
     def _witnessed(self, pair: Pair, now: float) -> bool:
         """Whether another path to the exit was heard lately, and this one has ever answered probes."""

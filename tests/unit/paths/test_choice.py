@@ -113,6 +113,8 @@ def like(rtt: float | None, loss: float = 0.0, condition: Condition = Condition.
         (Mode.BACKUP, {"wan1": like(0.02, condition=Condition.DOUBT), "wan2": like(0.02)}, "wan1 wan2"),
         (Mode.ON, {"wan1": replace(like(0.02), benched="it hurts"), "wan2": like(0.2)}, "wan2 wan1"),
         (Mode.HANDOVER, {"wan2": replace(like(0.02), lingering=True)}, "wan1"),
+        (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.6)}, "wan1 wan2"),
+        (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.02)}, "wan2 wan1"),
         # another exit answers over wan1, this one does not
         (Mode.ON, {"wan1": replace(like(0.02), unanswered=frozenset({"attic"}))}, "wan2"),
         (Mode.ON, {"wan1": replace(like(0.02), unanswered=frozenset({"vps"}))}, "wan1 wan2"),

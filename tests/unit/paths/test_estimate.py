@@ -57,6 +57,14 @@ def test_traffic_weighs_by_its_segments() -> None:
     assert estimate.loss == pytest.approx(0.05, abs=0.01)
 
 
+def test_few_probes_are_not_sure_and_traffic_is_not_asked() -> None:
+    assert seen(None, 0.02, 0.02).sure_loss < 0.08
+    assert seen(*[None, 0.02, 0.02, 0.02] * 20).sure_loss == pytest.approx(0.2, abs=0.05)
+    estimate = seen(*[0.02] * 50)
+    estimate.carried(100_000, 50_000)
+    assert estimate.sure_loss == 0.0
+
+
 @pytest.mark.parametrize(
     ("history", "missing"),
     [
@@ -96,5 +104,4 @@ def test_bounds(history: list[float | None]) -> None:
     assert 0.0 <= estimate.loss <= 1.0
     assert 0.1 < estimate.surprise <= -log(0.01) + 1e-9
     assert 0.15 <= estimate.patience(len(history)) <= 1.5
-    if estimate.rtt is not None:
-        assert estimate.least <= estimate.rtt + 1e-9
+    assert 0.0 <= estimate.sure_loss <= estimate.loss + 1e-9

@@ -1,0 +1,268 @@
+"""The judgement as a whole: health, bench, handover and exits behind one door. No clock, no socket.
+
+Feed it what is seen; ask it how paths and exits stand, and what it would like to be asked of those who
+probe. ``links`` must have been told of a look at the host before ``standings`` are used for what that
+look found; `tick` when the `deadline` has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+
+from plait.config.model import Config, Mode
+from plait.paths.asking import Asks
+from plait.paths.bench import Bench, Measured
+from plait.paths.capacity import Capacity
+from plait.paths.estimate import Figures
+from plait.paths.exits import Exits, ExitStanding
+from plait.paths.health import Health
+from plait.paths.least import Least
+from plait.paths.pair import Carried
+from plait.paths.standing import Condition, Standing
+
+_CARRYING = (Mode.ON, Mode.MASTER)
+_LOOK = 1.0
+"""Seconds between two looks at the bench."""
+_LATELY = 10.0
+_BASE = 300.0
+_LINGER = 1.5
+"""Seconds for which a handover path stays as a backup when others work again, and four round trips: until
+they have their subflows."""
+_TRAINS_FIRST = 3
+"""Trains one after the other when a path is new, or has come back."""
+_TRAIN_FIRST = 1.0
+_TRAIN_EVERY, _TRAIN_METERED, _TRAIN_BENCHED = 600.0, 1800.0, 60.0
+"""Seconds between trains (20 kB each) later on: 2.9 MB a day, 1 MB on a metered path."""
+
+
+class _Path:
+    """What is known of one path beside its health."""
+
+    __slots__ = ("base", "capacity", "lately", "train_at", "trains")
+
+    def __init__(self) -> None:
+        self.capacity = Capacity()
+        self.lately = Least(_LATELY)
+        self.base = Least(_BASE)
+        self.trains = 0
+        self.train_at = -inf
+
+
+class Judge:
+    """Everything that is judged of a gateway's paths and exits."""
+
+    def __init__(self, config: Config, now: float) -> None:
+        self._config = Config()
+        self._health = Health((), {})
+        self._bench = Bench()
+        self.exits = Exits((), now)
+        """How exits stand, and which one serves whom."""
+        self._paths: dict[str, _Path] = {}
+        self._linked: dict[str, bool] = {}
+        self._benched: Mapping[str, str] = {}
+        self._looked = -inf
+        self._lingering: dict[str, float] = {}
+        self._handed_over = False
+        self.configure(config, now)
+
+    def configure(self, config: Config, now: float) -> None:
+        """Another config, or other modes; what is known of exits and paths that stay is kept."""
+        self._config = config
+        names = [peer.name for peer in config.peers]
+        self._health.configure(names, {path.name: path.metered for path in config.paths})
+        self.exits.configure(names, now)
+        self._paths = {path.name: self._paths.get(path.name) or _Path() for path in config.paths}
+        self._linked = {name: self._linked.get(name, True) for name in self._paths}
+        self._looked = -inf
+        self._settle(now)
+
+    # Evidence; see `plait.paths.health`.
+
+    def links(self, ready: Mapping[str, bool], now: float) -> None:
+        """Which paths have a link with carrier, an address and a way to an exit now."""
+        for name, linked in ready.items():
+            if name in self._linked and linked is not self._linked[name]:
+                self._linked[name] = linked
+                self._paths[name].trains = 0
+        self._health.links(ready, now)
+        self._settle(now)
+
+    def moved(self, path: str, now: float) -> None:
+        """The path has another address, or another next hop."""
+        self._health.moved(path, now)
+
+    def session(self, exit_name: str, echoing: bool) -> None:
+        """Whether that exit can be asked for echoes."""
+        self._health.session(exit_name, echoing)
+
+    def echo(self, exit_name: str, path: str, sent: float, rtt: float, now: float) -> None:
+        """An echo that was sent at ``sent`` has come back after ``rtt`` seconds on the way."""
+        self._health.echo(exit_name, path, sent, rtt, now)
+        self._took(path, rtt, now)
+        self._settle(now)
+
+    def silent(self, exit_name: str, path: str, sent: float, now: float) -> None:
+        """An echo that was sent at ``sent`` has had no answer for longer than is usual."""
+        self._health.silent(exit_name, path, sent, now)
+        self._settle(now)
+
+    def connect(self, exit_name: str, path: str, sent: float, rtt: float | None, now: float) -> None:
+        """A TCP handshake that began at ``sent`` took ``rtt`` seconds, or failed (None)."""
+        self._health.connect(exit_name, path, sent, rtt, now)
+        if rtt is not None:
+            self._took(path, rtt, now)
+        self._settle(now)
+
+    def traffic(self, exit_name: str, path: str, report: Carried, now: float) -> None:
+        """What live connections to that exit show of that path."""
+        self._health.traffic(exit_name, path, report, now)
+        known = self._paths.get(path)
+        if known is not None:
+            known.capacity.carried(report.acked, report.received, report.rate, report.at)
+        self._settle(now)
+
+    def train(self, path: str, up: int | None, down: int | None, now: float) -> None:
+        """A train of probes has found these rates, in bits a second; None: not found out."""
+        known = self._paths.get(path)
+        if known is not None:
+            known.capacity.train(up, down, now)
+            self._settle(now)
+
+    def probed(self, exit_name: str, state: str, why: str, now: float) -> None:
+        """A probe through the real transport has ended; see `Exits.probed`."""
+        self.exits.probed(exit_name, state, why, now)
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        self._health.tick(now)
+        self.exits.tick(now)
+        self._settle(now)
+
+    # Verdicts and wishes.
+
+    def standings(self, now: float) -> dict[str, Standing]:
+        """How each path stands."""
+        found = self._health.standings(now)
+        for name, why in self._benched.items():
+            found[name] = replace(found[name], benched=why)
+        for name, until in self._lingering.items():
+            if until > now:
+                found[name] = replace(found[name], lingering=True)
+        return found
+
+    def exit_standings(self) -> Mapping[str, ExitStanding]:
+        """How each exit stands."""
+        return self.exits.standings()
+
+    def figures(self, path: str) -> Figures:
+        """What a path measures."""
+        return self._health.figures(path)
+
+    def rates(self, path: str, now: float) -> tuple[float | None, float | None]:
+        """Bits a second that a path is thought to carry at most, up and down; None while nobody knows."""
+        known = self._paths.get(path)
+        return (None, None) if known is None else (known.capacity.up(now), known.capacity.down(now))
+
+    def asks(self, now: float) -> Asks:
+        """What to ask of those who probe; what is asked once is not asked again."""
+        due = tuple(name for name, at in self._train_times(now).items() if at <= now)
+        for name in due:
+            self._paths[name].trains += 1
+            self._paths[name].train_at = now
+        return replace(self._health.asks(now), trains=due)
+
+    def deadline(self, now: float) -> float | None:
+        """When to `tick` and ask again, if nothing happens before."""
+        times = [at for at in (self._health.deadline(now), self.exits.deadline()) if at is not None]
+        times += self._train_times(now).values()
+        times += [until for until in self._lingering.values() if until > now]
+        if self._bench.restless:
+            times.append(self._looked + _LOOK)
+        return min((max(at, now) for at in times), default=None)
+
+    # Inside.
+
+    def _took(self, path: str, rtt: float, now: float) -> None:
+        known = self._paths.get(path)
+        if known is not None:
+            known.lately.see(rtt, now)
+            known.base.see(rtt, now)
+
+    def _settle(self, now: float) -> None:
+        """What follows from what is known now."""
+        standings = self._health.standings(now)
+        silent = self._health.silent_exits()
+        for peer in self._config.peers:
+            rtt, loss = self._health.quality(peer.name)
+            self.exits.reached(peer.name, silent=peer.name in silent, rtt=rtt, loss=loss, now=now)
+        players = [
+            path.name
+            for path in self._config.paths
+            if path.mode in _CARRYING
+            and self._linked[path.name]
+            and standings[path.name].condition in (Condition.UNKNOWN, Condition.UP, Condition.DOUBT)
+        ]
+        if now >= self._looked + _LOOK or any(name not in players for name in self._benched):
+            self._looked = now
+            self._benched = self._bench.look({name: self._measured(name, now) for name in players}, now)
+        self._hand_over(standings, now)
+
+    def _measured(self, name: str, now: float) -> Measured:
+        known = self._paths[name]
+        return Measured(
+            rtt=known.lately.value(now),
+            base=known.base.value(now),
+            loss=self._health.sure_loss(name),
+            up=known.capacity.up(now),
+            down=known.capacity.down(now),
+            carrying=known.capacity.carrying(now),
+        )
+
+    def _hand_over(self, standings: Mapping[str, Standing], now: float) -> None:
+        """Notice when handover paths are needed, and when no longer."""
+
+        def works(wanted: bool) -> bool:
+            return any(
+                (path.mode is Mode.HANDOVER) is wanted
+                and path.mode is not Mode.OFF
+                and self._linked[path.name]
+                and standings[path.name].usable
+                for path in self._config.paths
+            )
+
+        others = works(wanted=False)
+        if self._handed_over and others:
+            for path in self._config.paths:
+                if path.mode is Mode.HANDOVER:
+                    rtt = standings[path.name].rtt or 0.0
+                    self._lingering[path.name] = now + _LINGER + 4 * min(rtt, 1.0)
+        self._handed_over = not others and works(wanted=True)
+        self._lingering = {
+            name: until
+            for name, until in self._lingering.items()
+            if until > now and name in standings and not self._handed_over
+        }
+
+    def _train_times(self, now: float) -> dict[str, float]:
+        """When the capacity of each path is to be measured next. Not while it is busy, nor while it is
+        silent, nor where there is nothing to compare it with."""
+        times: dict[str, float] = {}
+        candidates = [
+            path for path in self._config.paths if path.mode in _CARRYING and self._linked[path.name]
+        ]
+        if len(candidates) < 2:
+            return times
+        for path in candidates:
+            known = self._paths[path.name]
+            if known.lately.value(now) is None or known.capacity.busy(now):
+                continue
+            if known.trains < _TRAINS_FIRST:
+                every = _TRAIN_FIRST
+            elif path.name in self._benched:
+                every = _TRAIN_BENCHED
+            else:
+                every = _TRAIN_METERED if path.metered else _TRAIN_EVERY
+            times[path.name] = known.train_at + every
+        return times

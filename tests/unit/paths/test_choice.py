@@ -111,7 +111,7 @@ def like(rtt: float | None, loss: float = 0.0, condition: Condition = Condition.
         (Mode.ON, {"wan1": like(None), "wan2": like(0.1)}, "wan2 wan1"),
         (Mode.ON, {"wan1": like(0.02, condition=Condition.DOUBT), "wan2": like(0.2)}, "wan2 wan1"),
         (Mode.BACKUP, {"wan1": like(0.02, condition=Condition.DOUBT), "wan2": like(0.02)}, "wan1 wan2"),
-        (Mode.ON, {"wan1": replace(like(0.02), benched="it hurts"), "wan2": like(0.2)}, "wan2 wan1"),
+        (Mode.ON, {"wan1": replace(like(0.15), benched="it hurts"), "wan2": like(0.2)}, "wan2 wan1"),
         (Mode.HANDOVER, {"wan2": replace(like(0.02), lingering=True)}, "wan1"),
         (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.6)}, "wan1 wan2"),
         (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.02)}, "wan2 wan1"),

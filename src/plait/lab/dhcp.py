@@ -7,12 +7,14 @@ taken away; carrier back, a client is started afresh (``dhcp_process.py``).
 from __future__ import annotations
 
 import ipaddress
+import signal
 import sys
 
 from plait.lab.errors import program
 from plait.lab.node import Node, Process, wait_for
 
-_FIRST_HOST, _LAST_HOST = 100, 199
+POOL = (100, 199)
+"""First and last host number that is given away."""
 
 
 class DhcpClient:
@@ -44,25 +46,31 @@ class DhcpClient:
 
             wait_for(f"{self._node.name}:{interface} to get an address by DHCP", leased, within=within)
 
+    def renew(self) -> None:
+        """Have every client ask its server again, as when half of its lease is over."""
+        if self._process is not None:
+            self._process.send(signal.SIGUSR1)
 
-def serve(node: Node, **networks: str) -> Process:
+
+def serve(node: Node, *, pool: tuple[int, int] = POOL, **networks: str) -> Process:
     """Run dnsmasq for DHCP on a node: ``serve(exit, wan1="10.1.1.70/24")``.
 
     Each network is written as the node's own address in it, which is also the gateway that clients
-    are told; they get addresses from .100 to .199.
+    are told; they get addresses from ``pool``. A server with another pool than the one before it
+    denies what that had given, as a provider that renumbers.
     """
     options = [
         *("--no-daemon", "--port=0", "--log-dhcp", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"),
         # The pool is ours: the two seconds of pinging an address before offering it find nobody.
         *("--no-ping", "--dhcp-authoritative", "--bind-dynamic"),
-        f"--dhcp-leasefile={node.directory / 'dhcp.leases'}",
+        f"--dhcp-leasefile={node.directory / f'dhcp-{pool[0]}.leases'}",
     ]
     for interface, text in networks.items():
         own = ipaddress.IPv4Interface(text)
         base = own.network.network_address
         options += [
             f"--interface={interface}",
-            f"--dhcp-range=set:{interface},{base + _FIRST_HOST},{base + _LAST_HOST},{own.netmask},1h",
+            f"--dhcp-range=set:{interface},{base + pool[0]},{base + pool[1]},{own.netmask},1h",
             f"--dhcp-option=tag:{interface},option:router,{own.ip}",
         ]
     process = node.popen(program("dnsmasq"), *options)

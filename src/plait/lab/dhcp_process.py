@@ -2,8 +2,8 @@
 
 The watcher part runs for ever: a netlink message of the link group says "look again", and the
 IFF_RUNNING flag says whether there is carrier. With carrier there is one ``udhcpc``; without, there
-is none, and no address. What the server said is carried out by a script that udhcpc calls, as
-OpenWrt's ``/lib/netifd/dhcp.script`` does.
+is none, and no address; on SIGUSR1 all clients ask again. What the server said is carried out by a
+script that udhcpc calls, as OpenWrt's ``/lib/netifd/dhcp.script`` does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -87,10 +88,16 @@ class Watcher:
                 subprocess.run(["ip", "-4", "addr", "flush", "dev", interface], check=False)
                 print(f"{interface}: no carrier, client ended", flush=True)
 
+    def renew(self) -> None:
+        """Have all clients ask again: udhcpc renews its lease on SIGUSR1."""
+        for client in self._clients.values():
+            client.send_signal(signal.SIGUSR1)
+
     def watch(self) -> None:
         """Look whenever the kernel says that a link has changed."""
         events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         events.bind((0, _RTMGRP_LINK))
+        signal.signal(signal.SIGUSR1, lambda *_: self.renew())
         while True:
             self.look()
             try:

@@ -125,6 +125,10 @@ class Lab:
         for client in self._clients.values():
             client.start()
 
+    def renew(self, node: str) -> None:
+        """Have the DHCP clients of a node ask their servers again."""
+        self._clients[node].renew()
+
     def close(self) -> None:
         """Take everything down. The sandbox would, too: this is for labs that follow each other."""
         for bridge in self._bridges.values():

@@ -6,17 +6,34 @@ import difflib
 
 from plait.lab.errors import UnknownName
 from plait.lab.scenario import Scenario
-from plait.lab.scenarios import asymmetric, bad_path, equal, ipv6, lan_to_lan, small, vps, wifi_bridges
+from plait.lab.scenarios import (
+    asymmetric,
+    bad_path,
+    equal,
+    failover,
+    flaps,
+    ipv6,
+    lan_to_lan,
+    renumber,
+    short_flows,
+    small,
+    vps,
+    wifi_bridges,
+)
 
 ALL: tuple[Scenario, ...] = (
     wifi_bridges.SCENARIO,
     ipv6.SCENARIO,
     lan_to_lan.SCENARIO,
     vps.SCENARIO,
+    failover.SCENARIO,
+    flaps.SCENARIO,
+    renumber.SCENARIO,
     asymmetric.SCENARIO,
     equal.SCENARIO,
     small.SCENARIO,
     bad_path.SCENARIO,
+    short_flows.SCENARIO,
 )
 
 

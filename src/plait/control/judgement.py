@@ -1,8 +1,8 @@
 """Evidence in, standings out: the judgement of the paths, with a clock and with hands.
 
 The courier's echoes, the workers' traffic, TCP handshakes and the keeper's looks at the links go to the
-health machine (`plait.paths.health`, which is pure). What it finds goes to the keeper: a path that has
-died loses its endpoint at once, before anything is looked at. What it wishes goes to those who probe.
+judge (`plait.paths.judge`, which is pure). What it finds goes to the keeper: a path that has died loses
+its endpoint at once, before anything is looked at. What it wishes goes to those who probe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plait.control.keeper import Keeper
 from plait.control.supervisor import Supervisor
 from plait.paths.choice import probe_ways
 from plait.paths.estimate import Figures
-from plait.paths.health import Health
+from plait.paths.judge import Judge
 from plait.paths.model import Way
 from plait.paths.pair import Carried
 from plait.relay.orders import Traffic
@@ -37,14 +37,18 @@ class Prober(Protocol):
     def burst(self, paths: Iterable[str]) -> None:
         """Ask at once over these paths."""
 
+    def train(self, paths: Iterable[str]) -> None:
+        """Measure the capacity of these paths, once."""
+
 
 class Judgement:
-    """Holds the health of all paths to all exits."""
+    """Holds the judge of all paths and exits."""
 
     def __init__(self, config: Config, keeper: Keeper, supervisor: Supervisor) -> None:
         self._keeper = keeper
         self._supervisor = supervisor
-        self._health = Health(*_subjects(config))
+        self._config = config
+        self._judge = Judge(config, self._now())
         self._ways: Mapping[str, tuple[Way, ...]] = {}
         self._owners: dict[tuple[str, str], str] = {}
         self._settling: asyncio.Handle | None = None
@@ -54,12 +58,13 @@ class Judgement:
 
     def configure(self, config: Config) -> None:
         """Other exits or paths; what is known of those that stay is kept."""
-        self._health.configure(*_subjects(config))
+        self._config = config
+        self._judge.configure(config, self._now())
         self._soon()
 
     def figures(self, path: str) -> Figures:
         """What a path measures now."""
-        return self._health.figures(path)
+        return self._judge.figures(path)
 
     async def stop(self) -> None:
         """Judge no more."""
@@ -75,6 +80,8 @@ class Judgement:
     def looked(self) -> None:
         """The keeper has looked at the host."""
         keeper, now = self._keeper, self._now()
+        if keeper.config is not self._config:
+            self.configure(keeper.config)  # a mode was set live
         ways = probe_ways(keeper.config, keeper.view.snapshot, keeper.peers)
         if ways != self._ways:
             before = _places(self._ways)
@@ -85,29 +92,31 @@ class Judgement:
                 self.prober.ways(ways)
             for path in here.keys() & before.keys():
                 if here[path] != before[path]:
-                    self._health.moved(path, now)
+                    self._judge.moved(path, now)
         linked = {way.path for each in ways.values() for way in each}
-        self._health.links({path.name: path.name in linked for path in keeper.config.paths}, now)
+        self._judge.links({path.name: path.name in linked for path in keeper.config.paths}, now)
         self._soon()
 
     def echo(self, exit: str, path: str, sent: float, rtt: float) -> None:
         """An echo that was sent at ``sent`` has come back after ``rtt`` seconds."""
-        self._health.echo(exit, path, sent, rtt, self._now())
+        self._judge.echo(exit, path, sent, rtt, self._now())
         self._soon()
 
     def silent(self, exit: str, path: str, sent: float) -> None:
         """An echo that was sent at ``sent`` has had no answer for longer than is usual."""
-        self._health.silent(exit, path, sent, self._now())
+        self._judge.silent(exit, path, sent, self._now())
         self._soon()
 
     def capacity(self, exit: str, path: str, up: int | None, down: int | None) -> None:
         """What a train found, in bits a second."""
         log.debug("path %s to %s: %s bit/s up, %s down", path, exit, up, down)
+        self._judge.train(path, up, down, self._now())
+        self._soon()
 
     def session(self, exit: str, up: bool, why: str) -> None:
         """Whether an exit answers sealed datagrams at all."""
         log.info("exit %s: %s", exit, "answers echoes" if up else f"no echoes: {why}")
-        self._health.session(exit, up)
+        self._judge.session(exit, up)
         self._soon()
 
     def traffic(self, reports: Iterable[Traffic]) -> None:
@@ -116,7 +125,7 @@ class Judgement:
         for each in reports:
             path = self._owners.get((each.exit, each.local))
             if path is not None:
-                self._health.traffic(each.exit, path, _carried(each), now)
+                self._judge.traffic(each.exit, path, _carried(each), now)
         self._soon()
 
     # Verdicts and wishes.
@@ -129,7 +138,7 @@ class Judgement:
     def _settle(self) -> None:
         self._settling = None
         keeper, now = self._keeper, self._now()
-        before, standings = keeper.health, self._health.standings(now)
+        before, standings = keeper.health, self._judge.standings(now)
         if standings != before:
             keeper.health = standings
             died = any(
@@ -140,11 +149,13 @@ class Judgement:
                 keeper.sever()
             else:
                 keeper.wake()
-        asks = self._health.asks(now)
+        asks = self._judge.asks(now)
         if self.prober is not None:
             self.prober.pace(asks.pace)
             if asks.bursts:
                 self.prober.burst(asks.bursts)
+            if asks.trains:
+                self.prober.train(asks.trains)
         for exit_name, path in asks.connects:
             self._connect(exit_name, path)
         self._wait(now)
@@ -153,13 +164,13 @@ class Judgement:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._health.deadline(now)
+        deadline = self._judge.deadline(now)
         if deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        self._health.tick(self._now())
+        self._judge.tick(self._now())
         self._settle()
 
     def _connect(self, exit_name: str, path: str) -> None:
@@ -176,16 +187,12 @@ class Judgement:
         result = answers[0].get("connect") if answers else None
         if isinstance(result, dict):
             rtt = float(result["rtt_ms"]) / 1e3 if result["ok"] else None
-            self._health.connect(exit_name, way.path, sent, rtt, self._now())
+            self._judge.connect(exit_name, way.path, sent, rtt, self._now())
             self._soon()
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _subjects(config: Config) -> tuple[list[str], dict[str, bool]]:
-    return [peer.name for peer in config.peers], {path.name: path.metered for path in config.paths}
 
 
 def _places(ways: Mapping[str, Sequence[Way]]) -> dict[str, set[tuple[str, str, str]]]:

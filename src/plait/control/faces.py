@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from plait.courier.faces import Face, read
 from plait.kernel.udp import open_face
+from plait.paths.marks import FWMARK_ANSWER
 
 _QUESTION = 64
 _AT_ONCE = 64
@@ -66,6 +67,6 @@ class Lender:
         if not port or address in self.own or place.is_multicast or place.is_unspecified or place.is_loopback:
             return None
         try:
-            return open_face(address, port)
+            return open_face(address, port, FWMARK_ANSWER)
         except OSError:
             return None

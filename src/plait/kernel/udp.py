@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 
 from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT, IP_TRANSPARENT, IPV6_TRANSPARENT
@@ -24,11 +25,16 @@ _PROBE = 3
 _FITS = 1232
 """Bytes of a datagram that every path takes whole (IPv6's least MTU, RFC 8200, section 5)."""
 SO_TIMESTAMPNS = 35
+UDP_SEGMENT = 103
+UDP_GRO = 104
 
 _IN_PKTINFO = struct.Struct("=i4s4s")
 _IN6_PKTINFO = struct.Struct("=16si")
 _TIMESPEC = struct.Struct("@qq")
-_CONTROL = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + 64
+_SEGMENT = struct.Struct("=H")
+_CONTROL = (
+    socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + socket.CMSG_SPACE(4) + 64
+)
 _LARGEST = 65535
 _BUFFER = 4 << 20
 """Bytes that the kernel may keep for us each way, as far as it lets us."""
@@ -42,7 +48,7 @@ Peer = tuple[str, int] | tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One datagram that came."""
+    """One datagram that came, or several of one sender and one length."""
 
     data: bytes
     peer: Peer
@@ -50,6 +56,8 @@ class Letter:
     """The address it was sent to, packed; empty on a socket that does not tell."""
     at: int
     """When it came, by the kernel: nanoseconds of the real-time clock; 0 when that is not known."""
+    size: int = 0
+    """Where the kernel has joined several datagrams: the length of each but the last; else 0."""
 
 
 def open_path(remote: str, port: int, *, local: str, interface: str) -> socket.socket:
@@ -97,6 +105,10 @@ def _make(address: str) -> socket.socket:
     else:
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, _PROBE)
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    except OSError:
+        pass  # before Linux 5.0: one at a time
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
     return sock
@@ -113,7 +125,7 @@ def receive(sock: socket.socket) -> Letter | None:
             if error.errno in _PASSING:
                 continue
             return None
-        local, at = b"", 0
+        local, at, size = b"", 0, 0
         for level, kind, value in control:
             if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
                 seconds, nanoseconds = _TIMESPEC.unpack(value[: _TIMESPEC.size])
@@ -122,7 +134,9 @@ def receive(sock: socket.socket) -> Letter | None:
                 local = _IN_PKTINFO.unpack(value)[2]
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
                 local = _IN6_PKTINFO.unpack(value)[0]
-        return Letter(data, peer, local, at)
+            elif level == socket.IPPROTO_UDP and kind == UDP_GRO:
+                size = int.from_bytes(value[:4], sys.byteorder)
+        return Letter(data, peer, local, at, size if size < len(data) else 0)
 
 
 _PASSING = frozenset(
@@ -133,16 +147,51 @@ _PASSING = frozenset(
 
 def answer(sock: socket.socket, data: bytes, peer: Peer, local: bytes) -> bool:
     """Send to ``peer`` from that address of ours which it knows; whether the kernel took it."""
-    control = []
-    if len(local) == 4:
-        control = [(socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))]
-    elif local:
-        control = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IN6_PKTINFO.pack(local, 0))]
     try:
-        sock.sendmsg((data,), control, 0, peer)
+        sock.sendmsg((data,), _from(local), 0, peer)
     except OSError:
         return False
     return True
+
+
+def send_run(
+    sock: socket.socket, buffers: list[bytes], size: int, peer: Peer | None = None, local: bytes = b""
+) -> bool:
+    """Send the buffers, together at most 64 kB, as datagrams of ``size`` bytes, the last maybe shorter.
+
+    One call of the kernel for all of them (UDP_SEGMENT, Linux 4.18), to ``peer``, or where the socket is
+    connected to. Whether the kernel took them; what it does not take is lost, like anything else.
+    """
+    control = [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT.pack(size))]
+    if local:
+        control += _from(local)
+    try:
+        if peer is None:
+            sock.sendmsg(buffers, control)
+        else:
+            sock.sendmsg(buffers, control, 0, peer)
+    except OSError:
+        return False
+    return True
+
+
+def _from(local: bytes) -> list[tuple[int, int, bytes]]:
+    if len(local) == 4:
+        return [(socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))]
+    if local:
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IN6_PKTINFO.pack(local, 0))]
+    return []
+
+
+def split(letter: Letter) -> list[Letter]:
+    """The datagrams of a letter, one each."""
+    if not letter.size:
+        return [letter]
+    data, size = letter.data, letter.size
+    return [
+        Letter(data[at : at + size], letter.peer, letter.local, letter.at)
+        for at in range(0, len(data), size)
+    ]
 
 
 def answer_whole(sock: socket.socket, data: bytes, peer: Peer, local: bytes) -> bool:
@@ -185,8 +234,8 @@ def open_interceptor(address: str, port: int) -> socket.socket:
     return sock
 
 
-def open_face(address: bytes, port: int) -> socket.socket:
-    """A non-blocking socket that sends from an address and port that are not this host's.
+def open_face(address: bytes, port: int, mark: int) -> socket.socket:
+    """A non-blocking socket that sends from an address and port that are not this host's, with that mark.
 
     Takes CAP_NET_ADMIN. Raises OSError as the system calls do.
     """
@@ -194,6 +243,7 @@ def open_face(address: bytes, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         _be_transparent(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         # A former courier may still have one of the same address.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # It only sends.

@@ -28,7 +28,8 @@ Some facts about TPROXY in nftables:
 * The mark is set bit by bit; other programs' bits stay.
 * A datagram has no SYN that would tell a new conversation from an old one. So
   conntrack is asked: what answers somebody outside, who was let in by a port
-  forwarding, say, is left alone.
+  forwarding, say, is left alone. Conntrack must not see our own answers then: of
+  somebody whom the client had not written to, one would look like such a visit.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from plait.config.model import (
     Verdict,
     WhenExitLost,
 )
-from plait.paths.marks import FWMARK, FWMARK_MASK, NFT_TABLE
+from plait.paths.marks import FWMARK, FWMARK_ANSWER, FWMARK_MASK, NFT_TABLE
 from plait.paths.model import Detour, Ruleset
 
 RESERVED: tuple[IPNetwork, ...] = (
@@ -133,6 +134,15 @@ def ruleset(
             "chain take_udp {",
             *_indent(_passing_udp(lan)),
             *_indent(_decisions(config, listening, taking, udp=True)),
+            "}",
+            "",
+            "chain answer_udp {",
+            *_indent(
+                [
+                    "type filter hook output priority raw; policy accept;",
+                    f"meta mark & {FWMARK_MASK:#010x} == {FWMARK_ANSWER:#010x} notrack",
+                ]
+            ),
             "}",
             "",
         ]

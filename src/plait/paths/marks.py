@@ -33,6 +33,8 @@ PRIORITY_MASTER = 891
 FWMARK = 0x0100_0000
 FWMARK_MASK = 0x0F00_0000
 """The bits of a packet's mark that are ours; all others are left as they were."""
+FWMARK_ANSWER = 0x0200_0000
+"""In those bits: a datagram that we send with an address which is not ours."""
 
 ENDPOINT_IDS = range(201, 209)
 """MPTCP endpoint ids. Eight, as the kernel has no room for more (MPTCP_PM_ADDR_MAX)."""

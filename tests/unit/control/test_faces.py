@@ -17,7 +17,7 @@ PLACE = bytes((192, 0, 2, 1))
 def ask(monkeypatch: pytest.MonkeyPatch, questions: list[bytes]) -> list[tuple[bytes, int]]:
     """Ask with a stand-in for the privileged call; gives each answer and how many descriptors came."""
 
-    def opened(address: bytes, port: int) -> socket.socket:
+    def opened(address: bytes, port: int, mark: int) -> socket.socket:
         if port == 99:
             raise PermissionError
         return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -32,4 +32,5 @@ def test_other_programs_routes_are_not_ours(table: int, protocol: int) -> None:
 
 def test_the_mark_lies_within_its_mask() -> None:
     assert marks.FWMARK & ~marks.FWMARK_MASK == 0
-    assert marks.FWMARK != 0
+    assert marks.FWMARK_ANSWER & ~marks.FWMARK_MASK == 0
+    assert len({0, marks.FWMARK, marks.FWMARK_ANSWER}) == 3

@@ -22,7 +22,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from plait.tunnel.estimate import Estimate, Extreme
-from plait.tunnel.flight import Parcel, Verdict
+from plait.tunnel.flight import Flight, Parcel, Verdict
 from plait.tunnel.frames import Ack
 from plait.tunnel.receipts import DELAY as ACK_DELAY
 
@@ -64,7 +64,7 @@ class Pace:
 
     __slots__ = (
         "_best",
-        "_blocked",
+        "_busy_at",
         "_floor",
         "_full",
         "_limited_at",
@@ -113,50 +113,47 @@ class Pace:
         self._phase_since = now
         self._met_at = now
         self._limited_at = now
-        self._blocked = False
+        self._busy_at = now
 
     def ready(self, in_flight: int, now: float) -> bool:
         """Whether a run may leave now."""
         if self.next_at > now:
             return False
         if in_flight >= self.window:
-            self._blocked = True
+            self._busy_at = now
             return False
         return True
 
-    def spend(self, parcel: Parcel, now: float, *, urgent: bool = False) -> None:
-        """A run leaves. An ``urgent`` one may do so at any time; those after it wait the longer."""
+    def spend(self, parcel: Parcel, now: float) -> None:
+        """A run leaves. An urgent one may do so at any time; those after it wait the longer."""
         rate = self.rate * self.share
         late = now - self.next_at
         if late > BURST:
-            if late > BURST + 2 * self.quantum / rate and not self._blocked:
+            if now - max(self.next_at, self._busy_at) > BURST + 2 * self.quantum / rate:
                 self._limited_at = now
             self.next_at = now - BURST
         if self.share < 1.0:
             self._limited_at = now
-        if not urgent:
-            self._blocked = False
         parcel.limited = now - self._limited_at <= self.estimate.srtt + BURST
         self.next_at += parcel.size * parcel.count / rate
 
-    def on_ack(self, ack: Ack, verdict: Verdict, in_flight: int, now: float) -> None:
-        """An ACK has been applied to the flight; ``in_flight`` is what is left."""
+    def on_ack(self, ack: Ack, verdict: Verdict, flight: Flight, now: float) -> None:
+        """An ACK has been applied to the flight."""
         estimate = self.estimate
         estimate.count(verdict.datagrams, verdict.lost_datagrams)
         newest = verdict.newest
         if newest is None:
             return
         rtt = now - newest.sent_at - ack.held * 1e-6
-        if rtt > 0:
+        if rtt > 0 and ack.newest < newest.counter + newest.count:
+            # Else the newest is one of those between our runs, an ACK, and its times are not those of a run.
             estimate.sample(rtt, ack.arrived * 1e-6 - newest.sent_at)
-        if newest.arrived_before >= 0:
-            # Neither faster than it was sent, nor than it arrived.
-            span = max((ack.arrived - newest.arrived_before) * 1e-6, newest.sent_at - newest.sent_before)
-            if span > 0.0005:
-                self._rate_sample((ack.bytes - newest.bytes_before) / span, newest.limited, now)
+        rate, span = flight.rate(ack, newest)
+        if span > max(0.0005, estimate.srtt / 4):
+            self._rate_sample(rate, newest.limited, now)
         if newest.sent_at >= self._round_since:
-            self._end_round(in_flight, now)
-        self._cycle(in_flight, now)
+            self._end_round(now)
+        self._cycle(flight.bytes, now)
         self._set()
 
     def _rate_sample(self, rate: float, limited: bool, now: float) -> None:
@@ -167,7 +164,7 @@ class Pace:
         if not limited:
             self._full = True
 
-    def _end_round(self, in_flight: int, now: float) -> None:
+    def _end_round(self, now: float) -> None:
         estimate = self.estimate
         estimate.end_round(now)
         if estimate.queue <= 0.001 + estimate.base / 20:
@@ -236,7 +233,7 @@ class Pace:
         spare = 1.25
         match self.phase:
             case Phase.STARTUP:
-                gain, spare = _STARTUP_GAIN, 2.5
+                gain, spare = _STARTUP_GAIN, 2.0
             case Phase.DRAIN:
                 gain = _DRAIN_GAIN
             case Phase.UP:

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 from plait.tunnel.frames import Ack, Treatment
 
+PAUSE = 0.005
+"""Seconds with nothing under way that are a pause, and not only a sender that waits for an ACK."""
+
 
 class Parcel:
     """A run of ``count`` segments of one payload, to be sent on one path as so many datagrams.
@@ -79,6 +82,36 @@ class Parcel:
         self.missing: list[tuple[int, int]] | None = None
         """(counter, count) of what is not acknowledged though later ones are."""
 
+    def copy(self, path: int) -> Parcel:
+        """A second copy for another path."""
+        return Parcel(
+            path,
+            self.token,
+            self.first,
+            self.count,
+            self.size,
+            self.treatment,
+            self.lane,
+            self.number,
+            -1,
+        )
+
+    def cut(self, count: int) -> Parcel:
+        """Keep ``count`` segments; gives the others."""
+        rest = Parcel(
+            self.path,
+            self.token,
+            self.first + count,
+            self.count - count,
+            self.size,
+            self.treatment,
+            self.lane,
+            self.number + count,
+            self.attempt,
+        )
+        self.count = count
+        return rest
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -100,10 +133,12 @@ class Flight:
     """The runs under way on one path."""
 
     __slots__ = (
+        "_emptied_at",
         "_holes",
-        "_newest_sent",
+        "_rested",
         "_runs",
         "arrived",
+        "awake",
         "bytes",
         "newest",
         "received",
@@ -123,6 +158,11 @@ class Flight:
         """Bytes received, as the newest ACK says."""
         self.arrived = -1
         """When the newest had arrived, in µs by the receiver's clock; -1 before any."""
+        self.awake = (0, 0, 0.0)
+        """Bytes, arrival and sending of the newest in the first ACK after a pause: what was before says
+        nothing about the path's rate."""
+        self._rested = True
+        self._emptied_at = -PAUSE
 
     @property
     def idle(self) -> bool:
@@ -139,13 +179,14 @@ class Flight:
         parcel.counter = counter
         parcel.sent_at = now
         parcel.bytes_before = self.received
-        # After a pause the time before says nothing about the path.
-        parcel.arrived_before = self.arrived if self._runs else -1
+        parcel.arrived_before = self.arrived
         parcel.sent_before = self.sent_newest
+        if not self._runs and now - self._emptied_at > PAUSE:
+            self._rested = True
         self._runs.append(parcel)
         self.bytes += parcel.size * parcel.count
 
-    def on_ack(self, ack: Ack, window: float) -> Verdict:
+    def on_ack(self, ack: Ack, window: float, now: float) -> Verdict:
         """Apply an ACK. What was sent more than ``window`` seconds before the newest is lost."""
         verdict = Verdict()
         ranges = ack.ranges
@@ -187,6 +228,11 @@ class Flight:
             self._settle(ranges, self.sent_newest - window, verdict)
         if ack.arrived > self.arrived:
             self.arrived, self.received = ack.arrived, ack.bytes
+        if self._rested and verdict.newest is not None:
+            self._rested = False
+            self.awake = (ack.bytes, ack.arrived, verdict.newest.sent_at)
+        if not runs:
+            self._emptied_at = now
         self.bytes -= verdict.delivered + sum(parcel.size * count for parcel, _, count in verdict.lost)
         return verdict
 
@@ -214,6 +260,17 @@ class Flight:
         for counter, count in missing:
             verdict.lost.append((parcel, counter - parcel.counter, count))
             verdict.lost_datagrams += count
+
+    def rate(self, ack: Ack, newest: Parcel) -> tuple[float, float]:
+        """Bytes/s that were delivered until this ACK, and seconds over which that was measured (or 0).
+
+        Not faster than it was sent, nor than it arrived.
+        """
+        before = newest.bytes_before, newest.arrived_before, newest.sent_before
+        if newest.arrived_before < self.awake[1]:
+            before = self.awake
+        span = max((ack.arrived - before[1]) * 1e-6, newest.sent_at - before[2])
+        return ((ack.bytes - before[0]) / span, span) if span > 0 else (0.0, 0.0)
 
     def abandon(self) -> Verdict:
         """The path has fallen silent: all that is under way is taken for lost."""

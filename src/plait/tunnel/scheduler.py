@@ -38,6 +38,7 @@ class Way:
 
     __slots__ = (
         "flight",
+        "grace",
         "heard_at",
         "id",
         "lag",
@@ -46,6 +47,7 @@ class Way:
         "probe_at",
         "probes",
         "silent",
+        "silent_since",
         "up",
         "weight",
     )
@@ -58,6 +60,9 @@ class Way:
         """Whether the keeper lets it be used."""
         self.silent = False
         """Whether what was sent on it has stayed without an answer."""
+        self.silent_since = now
+        self.grace = 0.0
+        """Seconds of patience beyond what its round trips suggest: it has stalled and come back."""
         self.heard_at = now
         """When something came back last."""
         self.probe_at = now

@@ -20,14 +20,28 @@ FLOW_IDLE = 30.0
 """Seconds after which an idle flow is forgotten."""
 MOST_ATTEMPTS = 3
 """How often a segment that must be in order is sent again."""
-TARGET = 0.015
-"""Seconds that bulk may wait here, beside what the paths differ in delay."""
+TARGET = 0.020
+"""Seconds that bulk may wait here, beside the fastest path's round trip and what the slowest lags behind.
+
+A sender that keeps twice of what the path holds under way (BBR) has one round trip of it waiting here.
+"""
+AHEAD = 0.005
+"""Seconds by which what is sent again may be ahead of the pace."""
 PROBE_FIRST = 0.05
 PROBE_LAST = 1.0
 """Seconds between probes of a silent path: first, and at most."""
+MOST_GRACE = 0.300
+"""Seconds by which a path that has stalled before is waited for longer, at most."""
+GRACE_FADES = 0.999
+"""What is left of it after each ACK: half a minute of traffic forgets it."""
 _LOOSE_LANE, _REDUNDANT_LANE, _FIRST_LANE = 0, 1, 2
 _STARVED = 0.050
 """Seconds of lateness that mean that this process had no time."""
+
+
+def _has_room(way: Way, now: float) -> bool:
+    """Whether a path takes what is to be sent again."""
+    return way.pace.next_at <= now + AHEAD and way.flight.bytes < way.pace.window
 
 
 def _auto(key: bytes) -> Wish:
@@ -116,7 +130,12 @@ class Sender:
         heaviest = max((way.weight for way in self._usable), default=1.0)
         for way in self._usable:
             way.pace.share = way.weight / heaviest if heaviest > 0 else 1.0
-        self._target = TARGET + rank(self._usable)
+        self._rank()
+
+    def _rank(self) -> None:
+        lag = rank(self._usable)
+        if self._usable:
+            self._target = TARGET + self._usable[0].pace.estimate.base + lag
 
     # Payloads
 
@@ -168,8 +187,8 @@ class Sender:
             return out
         while self._urgent:
             self._send_copies(self._urgent.popleft(), now, out)
-        while self._resend:
-            self._send_again(self._resend.popleft(), now, out)
+        while self._resend and self._send_again(self._resend[0], now, out):
+            self._resend.popleft()
         waiting = self._waiting
         tries = len(waiting)
         while tries and len(out) < MOST_RUNS:
@@ -207,10 +226,8 @@ class Sender:
             )
             if flow.twice and not self._waiting.bytes and len(self._usable) > 1:
                 other = next(each for each in soonest(self._usable, now, 2) if each is not way)
-                copy = Parcel(
-                    other.id, load.token, first, count, load.size, Treatment.ORDERED, flow.lane, number, -1
-                )
-                other.pace.spend(copy, now, urgent=True)
+                copy = parcel.copy(other.id)
+                other.pace.spend(copy, now)
                 out.append(copy)
         else:
             number = self._loose
@@ -238,31 +255,34 @@ class Sender:
                 number,
                 -nth,
             )
-            way.pace.spend(parcel, now, urgent=True)
+            way.pace.spend(parcel, now)
             out.append(parcel)
         self._release(load)
 
-    def _send_again(self, parcel: Parcel, now: float, out: list[Parcel]) -> None:
-        """What is lost a second time stops its whole flow for long: a second copy is cheaper."""
-        ways = soonest(self._usable, now, 2)
+    def _send_again(self, parcel: Parcel, now: float, out: list[Parcel]) -> bool:
+        """Before anything else, but no faster than a path can take it: it may be all that was under way.
+
+        What is lost a second time stops its whole flow for long: a second copy is cheaper.
+        """
+        ways = [way for way in soonest(self._usable, now, 2) if _has_room(way, now)]
+        if not ways:
+            return False
+        first = ways[0]
+        fits = max(1, first.pace.quantum // parcel.size)
+        if parcel.count > fits:
+            # A path may be much slower than the one that was to carry it.
+            rest = parcel.cut(fits)
+            self._loads[parcel.token].open += 1
+            self._resend.insert(1, rest)
         self.resent += parcel.count
-        parcel.path = ways[0].id
-        ways[0].pace.spend(parcel, now, urgent=True)
+        parcel.path = first.id
+        first.pace.spend(parcel, now)
         out.append(parcel)
-        if len(ways) > 1 and (parcel.attempt > 1 or ways[0].pace.estimate.loss < 0.02):
-            copy = Parcel(
-                ways[1].id,
-                parcel.token,
-                parcel.first,
-                parcel.count,
-                parcel.size,
-                Treatment.ORDERED,
-                parcel.lane,
-                parcel.number,
-                -1,
-            )
-            ways[1].pace.spend(copy, now, urgent=True)
+        if len(ways) > 1 and (parcel.attempt > 1 or first.pace.estimate.loss < 0.02):
+            copy = parcel.copy(ways[1].id)
+            ways[1].pace.spend(copy, now)
             out.append(copy)
+        return True
 
     def _leave_out(self, flow: Flow) -> None:
         """Drop one segment of the head flow."""
@@ -297,13 +317,18 @@ class Sender:
         if way is None:
             return
         estimate = way.pace.estimate
-        verdict = way.flight.on_ack(ack, 0.002 + estimate.srtt / 8)
+        if ack.newest > way.flight.newest:
+            if way.silent:
+                # It was only slow. Sending all of it again was a waste: be more patient for some time.
+                way.grace = min(MOST_GRACE, max(way.grace, 2 * (now - way.silent_since)))
+            self._alive(way, now)
+        verdict = way.flight.on_ack(ack, 0.002 + estimate.srtt / 8, now)
         if verdict.newest is None and not verdict.done:
             return
-        self._alive(way, now)
-        way.pace.on_ack(ack, verdict, way.flight.bytes, now)
+        way.grace *= GRACE_FADES
+        way.pace.on_ack(ack, verdict, way.flight, now)
         self._settle(verdict)
-        self._target = TARGET + rank(self._usable)
+        self._rank()
 
     def on_alive(self, path: int, now: float) -> None:
         """Something proved that a path works in both directions: an echo came back."""
@@ -363,6 +388,7 @@ class Sender:
                 continue
             if not way.silent:
                 way.silent = True
+                way.silent_since = now
                 way.probes = 0
                 way.probe_at = now
             self._settle(way.flight.abandon())
@@ -372,7 +398,7 @@ class Sender:
     def _silent_at(way: Way) -> float:
         oldest = way.flight.oldest
         delay = DELAY if oldest.treatment is Treatment.ORDERED else THIN_DELAY
-        return max(way.heard_at, oldest.sent_at) + way.pace.estimate.patience(delay + 0.005)
+        return max(way.heard_at, oldest.sent_at) + way.pace.estimate.patience(delay + 0.005) + way.grace
 
     def probes(self, now: float) -> list[int]:
         """Paths on which the driver should send an ECHO now, to see whether they have come back."""
@@ -386,9 +412,11 @@ class Sender:
 
     def deadline(self) -> float | None:
         """When `poll` or `probes` have something to say, if nothing is offered or heard before."""
-        times = []
-        if (self._urgent or self._resend) and self._usable:
+        times: list[float] = []
+        if self._urgent and self._usable:
             return self._checked_at
+        if self._resend:
+            times += (way.pace.next_at - AHEAD for way in self._usable if way.flight.bytes < way.pace.window)
         for way in self._ways.values():
             if not way.flight.idle:
                 times.append(self._silent_at(way))

@@ -4,7 +4,8 @@ Bulk that comes faster than the paths take it must be told so, and the only way 
 to drop. CoDel (RFC 8289) does that for each flow: when its datagrams have waited too long for
 a whole interval, one segment is left out, then others at a growing pace. One *segment*: a
 superpacket is up to 46 of them, and a sender that loses all at once stops. Numbers are given
-when segments leave, so what is left out makes no gap.
+when segments leave, so what is left out makes no gap. Who does not listen loses all that has
+waited for a quarter of a second.
 
 Flows take turns (deficit round robin, RFC 8290), and a flow that was empty goes first.
 """
@@ -18,6 +19,8 @@ from plait.tunnel.classes import Temper, Wish, treatment
 
 INTERVAL = 0.100
 """Seconds above the target before the first is dropped."""
+MOST_WAIT = 0.250
+"""Seconds above the target after which all is dropped: whoever sends it does not mind."""
 MOST_BYTES = 16 * 1024 * 1024
 """Bytes that may wait in all."""
 TURN = 16 * 1024
@@ -85,7 +88,11 @@ class Flow:
 
     def must_drop(self, target: float, now: float) -> bool:
         """Whether the next segment is to be left out, for what has waited (CoDel, RFC 8289, section 5)."""
-        if now - self.loads[0].since < target or len(self.loads) < 2:
+        waited = now - self.loads[0].since
+        if waited > MOST_WAIT + target:
+            self.dropped += 1
+            return True
+        if waited < target or len(self.loads) < 2:
             self._above_since = None
             self._dropping = False
             return False

@@ -35,7 +35,7 @@ class Path:
     acks: deque[tuple[float, Ack]] = field(default_factory=deque, repr=False)
 
     def run(self, until: float, share: float = 1.0) -> float:
-        """Go on until then; gives the bytes/s that arrived. ``share`` of each second there is something to send."""
+        """Go on until then; gives the bytes/s that arrived. ``share`` of each second is spent sending."""
         coming, acks = self.coming, self.acks
         began, before, free = self.now, self.delivered, self.now + self.queue
         while self.now < until:
@@ -49,8 +49,8 @@ class Path:
                 acks.append((now + self.delay, self.receipts.ack(now)))
             while acks and acks[0][0] <= now:
                 ack = acks.popleft()[1]
-                verdict = self.flight.on_ack(ack, 0.002)
-                self.pace.on_ack(ack, verdict, self.flight.bytes, now)
+                verdict = self.flight.on_ack(ack, 0.002, now)
+                self.pace.on_ack(ack, verdict, self.flight, now)
             while now % 1.0 < share and self.pace.ready(self.flight.bytes, now):
                 count = max(1, self.pace.quantum // 1500)
                 parcel = Parcel(0, 0, 0, count, 1500, Treatment.ORDERED, 2, 0, 0)

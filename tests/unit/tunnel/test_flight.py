@@ -31,7 +31,7 @@ def flight(*counts: int, gap: float = 0.010) -> Flight:
 
 def test_a_run_that_has_arrived_is_done() -> None:
     under_way = flight(10, 5, 5)
-    verdict = under_way.on_ack(ack((0, 14), size=1500), 0.0)
+    verdict = under_way.on_ack(ack((0, 14), size=1500), 0.0, 1.0)
     assert [each.token for each in verdict.done] == [0, 1]
     assert (verdict.delivered, verdict.datagrams, under_way.bytes) == (1500, 15, 500)
     assert verdict.newest is not None
@@ -42,19 +42,19 @@ def test_a_run_that_has_arrived_is_done() -> None:
 
 def test_a_run_of_which_the_end_is_missing_still_may_come() -> None:
     under_way = flight(10)
-    verdict = under_way.on_ack(ack((0, 5)), 0.0)
+    verdict = under_way.on_ack(ack((0, 5)), 0.0, 1.0)
     assert (verdict.done, verdict.lost, verdict.delivered) == ([], [], 0)
     assert verdict.newest is not None
-    assert under_way.on_ack(ack((0, 9)), 0.0).delivered == 1000
+    assert under_way.on_ack(ack((0, 9)), 0.0, 1.0).delivered == 1000
     assert under_way.idle
 
 
 def test_what_is_overtaken_by_far_is_lost() -> None:
     under_way = flight(10, 10, 10)
-    verdict = under_way.on_ack(ack((5, 19), (0, 2)), 0.015)
+    verdict = under_way.on_ack(ack((5, 19), (0, 2)), 0.015, 1.0)
     assert verdict.lost == []  # the newest left only 10 ms later
     assert verdict.delivered == 1800
-    verdict = under_way.on_ack(ack((5, 29), (0, 2)), 0.015)
+    verdict = under_way.on_ack(ack((5, 29), (0, 2)), 0.015, 1.0)
     assert [(lost.token, offset, count) for lost, offset, count in verdict.lost] == [(0, 3, 2)]
     assert [each.token for each in verdict.done] == [2, 0]
     assert (verdict.lost_datagrams, verdict.delivered) == (2, 1000)
@@ -64,8 +64,8 @@ def test_what_is_overtaken_by_far_is_lost() -> None:
 
 def test_what_was_only_late_is_not_lost() -> None:
     under_way = flight(10, 10, 10)
-    under_way.on_ack(ack((5, 19), (0, 2)), 0.015)
-    verdict = under_way.on_ack(ack((0, 29)), 0.015)
+    under_way.on_ack(ack((5, 19), (0, 2)), 0.015, 1.0)
+    verdict = under_way.on_ack(ack((0, 29)), 0.015, 1.0)
     assert verdict.lost == []
     assert verdict.delivered == 1200
     assert under_way.bytes == 0
@@ -73,22 +73,22 @@ def test_what_was_only_late_is_not_lost() -> None:
 
 def test_an_old_ack_is_no_news() -> None:
     under_way = flight(10, 10)
-    under_way.on_ack(ack((0, 9), arrived=50, size=1000), 0.0)
-    verdict = under_way.on_ack(ack((0, 4), arrived=40, size=500), 0.0)
+    under_way.on_ack(ack((0, 9), arrived=50, size=1000), 0.0, 1.0)
+    verdict = under_way.on_ack(ack((0, 4), arrived=40, size=500), 0.0, 1.0)
     assert (verdict.newest, verdict.done) == (None, [])
     assert (under_way.received, under_way.arrived) == (1000, 50)
 
 
 def test_an_ack_of_what_was_not_sent_does_no_harm() -> None:
     under_way = flight(10)
-    verdict = under_way.on_ack(ack((5000, 6000)), 0.0)
+    verdict = under_way.on_ack(ack((5000, 6000)), 0.0, 1.0)
     assert verdict.delivered == 0
     assert under_way.bytes in (0, 1000)
 
 
 def test_silence_loses_all() -> None:
     under_way = flight(10, 4)
-    under_way.on_ack(ack((5, 10), (0, 2)), 1.0)
+    under_way.on_ack(ack((5, 10), (0, 2)), 1.0, 1.0)
     verdict = under_way.abandon()
     assert [(lost.token, offset, count) for lost, offset, count in verdict.lost] == [(0, 3, 2), (1, 0, 4)]
     assert [each.token for each in verdict.done] == [0, 1]
@@ -98,12 +98,27 @@ def test_silence_loses_all() -> None:
 
 def test_a_pause_starts_the_measure_anew() -> None:
     under_way = Flight()
-    under_way.sent(parcel(1), 0, 0.0)
-    under_way.on_ack(ack((0, 0), arrived=7, size=100), 0.0)
-    first, second = parcel(1), parcel(1)
-    under_way.sent(first, 1, 9.0)
-    under_way.sent(second, 2, 9.0)
-    assert (first.arrived_before, second.arrived_before) == (-1, 7)
+    counter = 0
+    for begin in (10.0, 1000.0):
+        runs = [parcel(1) for _ in range(4)]
+        for step, run in enumerate(runs):
+            under_way.sent(run, counter + step, begin + step * 0.001)
+        spans = []
+        for step, run in enumerate(runs):
+            verdict = under_way.on_ack(
+                ack(
+                    (0, counter + step),
+                    arrived=int((begin + 0.5 + 0.002 * step) * 1e6),
+                    size=100 * (counter + step + 1),
+                ),
+                0.0,
+                begin + 0.1,
+            )
+            assert verdict.newest is run
+            spans.append(under_way.rate(ack((0, 0), arrived=under_way.arrived, size=under_way.received), run))
+        assert spans[0] == (0.0, 0.0)
+        assert [round(rate) for rate, _ in spans[1:]] == [50_000] * 3
+        counter += 4
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 1 << 30))
@@ -126,7 +141,7 @@ def test_every_datagram_is_delivered_or_lost_and_no_byte_is_left(counts: list[in
                     ranges[-1] = (counter, ranges[-1][1])
                 else:
                     ranges.append((counter, counter))
-            verdict = under_way.on_ack(ack(*ranges[:32]), 0.02)
+            verdict = under_way.on_ack(ack(*ranges[:32]), 0.02, 1.0)
             delivered += verdict.datagrams
             lost += verdict.lost_datagrams
             done += (each.token for each in verdict.done)

@@ -157,6 +157,28 @@ def test_what_was_under_way_on_a_silent_path_is_sent_again_elsewhere() -> None:
     assert not way.silent
 
 
+def test_a_path_that_only_stalled_is_waited_for_longer() -> None:
+    driver = Driver(2, Wish.ORDERED)
+    now = learn(driver)
+    way = driver.sender.way(0)
+    assert way is not None
+    waits = []
+    for token in range(2):
+        driver.sender.offer(TCP, token, 1, 1500, now)
+        driver.poll(now)
+        sent = now
+        while not way.silent:
+            now += 0.005
+            driver.poll(now)
+            assert now - sent < 1.0
+        waits.append(now - sent)
+        now += 0.100
+        for path in (0, 1):  # all of it arrives, late
+            driver.ack(path, 0, driver.counters[path] - 1, now)
+        assert not way.silent
+    assert waits[1] > waits[0] + 0.100
+
+
 def test_nothing_is_silent_while_the_driver_itself_was_asleep() -> None:
     driver = Driver(2, Wish.ORDERED)
     now = learn(driver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from plait.tunnel.classes import Wish
-from plait.tunnel.waiting import INTERVAL, TURN, Flow, Load, Waiting
+from plait.tunnel.waiting import INTERVAL, MOST_WAIT, TURN, Flow, Load, Waiting
 
 
 def flow(name: int) -> Flow:
@@ -82,4 +82,11 @@ def test_a_standing_queue_loses_more_and_more() -> None:
 def test_the_last_payload_is_never_dropped() -> None:
     one = flow(1)
     one.loads.append(Load(1, 1, 1000, 0.0))
-    assert not any(one.must_drop(0.015, step / 10) for step in range(100))
+    assert not any(one.must_drop(0.015, step / 100) for step in range(25))
+
+
+def test_what_has_waited_for_very_long_goes_at_once() -> None:
+    one = flow(1)
+    one.loads.append(Load(1, 1, 1000, 0.0))
+    assert not one.must_drop(0.015, MOST_WAIT)
+    assert one.must_drop(0.015, MOST_WAIT + 0.016)

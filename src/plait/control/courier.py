@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +70,27 @@ class _Process:
     questions: dict[int, asyncio.Future[JsonObject]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelEnds:
+    """The TUN devices of the tunnel's ends on this host; the descriptors are control's."""
+
+    near: int = -1
+    """Of the gateway."""
+    via: str = ""
+    """The exit that it leads to."""
+    far: int = -1
+    """Of the exit."""
+    subnet: str = ""
+    mtu: int = 1400
+
+    def joined(self, job: CourierJob) -> CourierJob:
+        """A job with these in it."""
+        home = job.home
+        if home is not None and self.far >= 0:
+            home = replace(home, tun=self.far, subnet=self.subnet, mtu=self.mtu)
+        return replace(job, tun=self.near, via=self.via, mtu=self.mtu, home=home)
+
+
 @dataclass(frozen=True, slots=True)
 class _Door:
     """A UDP port."""
@@ -95,8 +116,11 @@ class Courier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[str, object] = {}
         self._paces: dict[str, float] = {}
+        self._terms: dict[str, object] = {}
         self._asked = 0
         self._stopping = False
+        self.lodged: Callable[[list[str], int], None] | None = None
+        """Told when an exit has given our tunnel addresses, and an MTU."""
         self.restarts = 0
         """Couriers that died and were replaced."""
 
@@ -105,7 +129,16 @@ class Courier:
         """Of the one that runs."""
         return self._running.process.pid if self._running else None
 
-    async def renew(self, config: Config, *, identity: bytes, uid: int, gid: int, verbose: int) -> None:
+    async def renew(
+        self,
+        config: Config,
+        *,
+        identity: bytes,
+        uid: int,
+        gid: int,
+        verbose: int,
+        tunnel: TunnelEnds | None = None,
+    ) -> None:
         """Start it, or after a reload another one if anything has changed for it.
 
         Raises PlaitError when a port can't be had or it does not get ready; a former one goes on then.
@@ -133,6 +166,8 @@ class Courier:
             gid=gid,
             verbose=verbose,
         )
+        if tunnel is not None:
+            job = tunnel.joined(job)
         if job == self._job and self._running is not None:
             return
         former, former_job, self._job = self._running, self._job, job
@@ -191,6 +226,13 @@ class Courier:
             self._paces |= news
             self._tell({"pace": news})
 
+    def terms(self, terms: Mapping[str, tuple[str, float, bool]]) -> None:
+        """How the tunnel may use each path: mode, weight, and whether it works."""
+        found: dict[str, object] = {path: list(each) for path, each in terms.items()}
+        if found != self._terms:
+            self._terms = found
+            self._tell({"terms": found})
+
     def burst(self, paths: Iterable[str]) -> None:
         """Find out at once about these paths: four echoes within 120 ms on each."""
         self._tell({"burst": list(paths)})
@@ -244,6 +286,7 @@ class Courier:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited = [theirs.fileno(), *(job.home.doors if job.home else ())]
         inherited += [fd for away in job.aways for fd in away.doors]
+        inherited += [fd for fd in (job.tun, job.home.tun if job.home else -1) if fd >= 0]
         if self._lender is not None:
             self._lender.close()
             self._lender = None
@@ -275,7 +318,8 @@ class Courier:
         running = _Process(process, channel, asyncio.get_running_loop().create_future(), {})
         self._running = running
         self._tell({"job": job.to_json()})
-        self._tell({"ways": self._ways, "pace": self._paces, "lead": self._lead, "own": self._own})
+        self._tell({"terms": self._terms, "ways": self._ways, "pace": self._paces})
+        self._tell({"lead": self._lead, "own": self._own})
         task = asyncio.create_task(self._attend(running, reader), name="courier")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -340,6 +384,9 @@ class Courier:
                 self._listener.silent(name, path, sent)
             case {"capacity": {"exit": str(name), "path": str(path), "up_bps": up, "down_bps": down}}:
                 self._listener.capacity(name, path, up, down)
+            case {"tunnel": {"addresses": list(addresses), "mtu": int(mtu)}}:
+                if self.lodged is not None:
+                    self.lodged([str(address) for address in addresses], mtu)
             case {"session": {"exit": str(name), "state": str(state), "why": str(why)}}:
                 self._listener.session(name, state == "up", why)
 

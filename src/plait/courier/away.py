@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from plait.courier.line import PACE, Line, Sent
 from plait.courier.measure import Measure
+from plait.courier.near import Near, Terms
 from plait.courier.orders import AwayOrder, WayOrder
 from plait.courier.tally import Tally
-from plait.kernel.udp import Letter
+from plait.courier.tun import Tun
+from plait.kernel.udp import Letter, split
 from plait.relay.loop import Loop, Timer
 from plait.relay.orders import JsonObject
-from plait.tunnel.frames import Echo, EchoReply, Train, TrainReply, decode, encode, is_data
-from plait.wire.datagram import PLAIN, SEALED, Session, index_of, trade
+from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, decode, encode
+from plait.wire.datagram import PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.greeting import ANSWER, COOKIE, WELCOME, Caller, Guard, hello, mac_of, take_welcome
 
@@ -47,7 +49,10 @@ class Away:
         identity: bytes,
         say: Callable[[JsonObject], None],
         tally: Tally,
+        tun: Tun | None = None,
+        mtu: int = 0,
     ) -> None:
+        """With ``tun`` there is a tunnel too, for inner packets of at most ``mtu`` bytes."""
         self._loop = loop
         self._order = order
         self._trade = trade(order.method)
@@ -57,6 +62,7 @@ class Away:
         self._tally = tally
         self._lines: dict[str, Line] = {}
         self._numbers: dict[str, int] = {}
+        self._numbered: dict[int, Line] = {}
         self._paces: dict[str, float] = {}
         self._session: Session | None = None
         self._former: Session | None = None
@@ -71,6 +77,13 @@ class Away:
         """The session is old enough to be replaced, however well it works."""
         self._misses = 0
         self._state = ""
+        self._terms: dict[str, Terms] = {}
+        self.near: Near | None = None
+        """The tunnel."""
+        if tun is not None:
+            self.near = Near(
+                loop, tun, tally, say, order.name, mtu=mtu, ship=self._ship, echo=self._echo_over
+            )
 
     # What control wants.
 
@@ -78,12 +91,25 @@ class Away:
         """These paths can be probed now; others can't."""
         wanted = {way.path: way for way in ways}
         for path in [path for path, line in self._lines.items() if wanted.get(path) != line.way]:
-            self._lines.pop(path).end()
+            line = self._lines.pop(path)
+            line.end()
+            self._numbered.pop(line.number, None)
         for path, way in wanted.items():
             if path not in self._lines:
                 self._add(way)
+        self._use()
         if self._lines and self._session is None and not self._index:
             self._call()
+
+    def terms(self, terms: Mapping[str, Terms]) -> None:
+        """How the tunnel may use each path; one that is not named, as it likes."""
+        self._terms = dict(terms)
+        self._use()
+
+    def _use(self) -> None:
+        if self.near is not None:
+            plain = Terms()
+            self.near.terms({line.number: self._terms.get(path, plain) for path, line in self._lines.items()})
 
     def pace(self, path: str, seconds: float) -> None:
         """From now on so long between two echoes on a path."""
@@ -124,6 +150,8 @@ class Away:
         for line in self._lines.values():
             line.end()
         self._lines.clear()
+        if self.near is not None:
+            self.near.close()
         for timer in (self._calling, self._renewal):
             if timer is not None:
                 timer.cancel()
@@ -148,6 +176,7 @@ class Away:
                 ephemeral=os.urandom(32),
                 index=self._index,
                 identity=self._identity,
+                epoch=self.near.epoch if self.near else 0,
                 exit_key=bytes.fromhex(self._order.exit_key),
             )
 
@@ -169,7 +198,13 @@ class Away:
             self._call()
             return
         if self._caller is None:
-            greeting = hello(line.number, self._attempt, self._index, self._identity)
+            greeting = hello(
+                line.number,
+                self._attempt,
+                self._index,
+                self._identity,
+                self.near.epoch if self.near else 0,
+            )
         else:
             greeting = self._caller.greeting(line.number, self._attempt, line.cookie)
             line.mac = mac_of(greeting)
@@ -195,6 +230,8 @@ class Away:
         self._due = False
         self._renewal = self._loop.after(RENEW, self._renew)
         self._news("up", "")
+        if self.near is not None:
+            self.near.begun(session, epoch)
         # The exit takes the session for real, and learns where each path is, by the first datagram on it.
         for line in self._lines.values():
             self._echo(line)
@@ -208,7 +245,7 @@ class Away:
 
     def _add(self, way: WayOrder) -> None:
         number = self._numbers.setdefault(way.path, len(self._numbers) & 0xFF)
-        line = self._lines[way.path] = Line(self._loop, way, number, self._heard)
+        line = self._lines[way.path] = self._numbered[number] = Line(self._loop, way, number, self._heard)
         line.pace = self._paces.get(way.path, PACE)
         if self._session is None and self._index:
             self._greet(line)
@@ -234,6 +271,17 @@ class Away:
             patience = now + line.echoes.patience() - self._loop.now
             self._loop.after(patience, lambda: self._late(line, number))
 
+    def _echo_over(self, number: int) -> None:
+        line = self._numbered.get(number)
+        if line is not None:
+            self._echo(line)
+
+    def _ship(self, number: int, buffers: list[bytes], size: int) -> None:
+        line = self._numbered.get(number)
+        if line is not None:
+            self._tally.sent += 1
+            line.send_run(buffers, size)
+
     def _late(self, line: Line, number: int) -> None:
         # We may have slept through its arrival: what the kernel has for us decides, not our clock.
         line.drain()
@@ -254,6 +302,10 @@ class Away:
     def _heard(self, line: Line, letter: Letter) -> None:
         data = letter.data
         kind = data[0] if data else 0
+        if letter.size and (kind not in (SEALED, PLAIN) or not one_session(data, letter.size)):
+            for each in split(letter):
+                self._heard(line, each)
+            return
         try:
             if kind in (SEALED, PLAIN):
                 self._datagram(line, letter)
@@ -273,22 +325,43 @@ class Away:
             self._tally.stranger("malformed", line.way.remote)
 
     def _datagram(self, line: Line, letter: Letter) -> None:
-        index = index_of(letter.data)
+        data = letter.data
+        index = index_of(data)
         session = next(
             (each for each in (self._session, self._former) if each is not None and each.ours == index), None
         )
         if session is None:
             raise Malformed("of no session")
-        opened = session.opening.open(letter.data)
-        if opened.path != line.number or is_data(opened.body):
-            raise Malformed("nothing that belongs here")
-        self._tally.received += 1
-        frame = decode(opened.body)
+        size = letter.size or len(data)
+        run = session.opening.open_run(data, size)
+        self._tally.faults(run, line.way.remote)
+        current = session is self._session
+
+        def other(frame: bytes) -> None:
+            self._frame(line, letter, size, frame, current=current)
+
+        for path, first, frames, _ in run.pieces:
+            self._tally.received += len(frames)
+            if path != line.number:
+                raise Malformed("of another path")
+            if self.near is not None:
+                self.near.haul.run(path, first, frames, size, other)
+            else:
+                for frame in frames:
+                    other(frame)
+
+    def _frame(self, line: Line, letter: Letter, size: int, body: bytes, *, current: bool) -> None:
+        frame = decode(body)
         if isinstance(frame, EchoReply):
-            self._replied(line, letter, frame, current=session is self._session)
+            self._replied(line, letter, frame, current=current)
         elif isinstance(frame, Train | TrainReply):
             if line.measure is not None:
-                line.measure.take(frame, len(letter.data), letter.at or time.time_ns())
+                line.measure.take(frame, size, letter.at or time.time_ns())
+        elif isinstance(frame, Echo) and self._session is not None:
+            reply = encode(EchoReply(frame.id, 0, frame.size & 0xFFFF))
+            line.send(self._session.sealing.seal(line.number, reply))
+        elif isinstance(frame, Config) and self.near is not None:
+            self.near.answered(frame)
         else:
             raise Malformed("nothing that an exit sends")
 
@@ -297,6 +370,8 @@ class Away:
         if found is None:
             return
         sent, rtt = found
+        if self.near is not None:
+            self.near.haul.alive(line.number)
         if current:
             self._misses = 0
             if self._index and not self._due:

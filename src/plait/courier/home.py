@@ -11,16 +11,18 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address, ip_network
 
+from plait.courier.inn import Inn, Lodger
 from plait.courier.measure import send_train
 from plait.courier.orders import HomeOrder
 from plait.courier.tally import Tally
 from plait.courier.trains import PATIENCE, Arriving
-from plait.kernel.udp import Letter, Peer, answer, receive
+from plait.kernel.udp import Letter, Peer, answer, receive, send_run, split
 from plait.relay.loop import IN, Loop
-from plait.tunnel.frames import Echo, EchoReply, Train, TrainReply, decode, encode, is_data
-from plait.wire.datagram import PLAIN, SEALED, Session, index_of, trade
+from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, decode, encode
+from plait.wire.datagram import PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.greeting import (
     GREETING,
@@ -79,6 +81,12 @@ class Guest:
     """It has sent something in this session, so it is there and not a recording."""
     places: dict[int, Place] = field(default_factory=dict)
     arriving: dict[tuple[int, int], Arriving] = field(default_factory=dict)
+    epoch: int = 0
+    """What it calls what it remembers of us."""
+    theirs: int = 0
+    """Its own index; with method ``none``, where it tells one greeting's session from another's."""
+    lodger: Lodger | None = None
+    """Its tunnel."""
 
 
 @dataclass(slots=True)
@@ -93,9 +101,18 @@ class Home:
     """All sockets and all sessions."""
 
     def __init__(
-        self, loop: Loop, doors: list[socket.socket], order: HomeOrder, tally: Tally, *, secret: bytes
+        self,
+        loop: Loop,
+        doors: list[socket.socket],
+        order: HomeOrder,
+        tally: Tally,
+        *,
+        secret: bytes,
+        inn: Inn | None = None,
     ) -> None:
-        """``secret`` is 32 random bytes, for memories that nobody should be able to predict."""
+        """``secret`` is 32 random bytes, for memories that nobody should be able to predict; with ``inn``
+        there are tunnels."""
+        self._inn = inn
         self._loop = loop
         self._tally = tally
         self._trade = trade(order.method)
@@ -132,6 +149,10 @@ class Home:
         """One datagram, from anybody."""
         data = letter.data
         kind = data[0] if data else 0
+        if letter.size and (kind not in (SEALED, PLAIN) or not one_session(data, letter.size)):
+            for each in split(letter):
+                self.take(sock, each)
+            return
         why = "unsealed"
         try:
             if kind in (SEALED, PLAIN) and (guest := self.guests.get(index_of(data))) is not None:
@@ -180,35 +201,38 @@ class Home:
                 guard,
                 ephemeral=os.urandom(32),
                 index=self._new_index(),
+                epoch=lambda identity: self._epoch(user, identity),
                 static=self._static,
             )
-            self._admit(call.session, user, call.identity)
+            self._admit(call.session, user, call.identity, call.epoch)
             pending = self._pending[ephemeral] = _Pending(call, self._loop.now)
         self._answer(sock, letter, pending.call.answer(data))
 
     def _hello(self, sock: socket.socket, letter: Letter) -> None:
         self._check_trust(letter)
-        theirs, _, identity = take_hello(letter.data)
-        key = identity + theirs.to_bytes(4, "big")
-        known = next(
-            (guest for guest in self.guests.values() if guest.identity == key and not guest.confirmed), None
-        )
+        theirs, epoch, identity = take_hello(letter.data)
+        who = identity, theirs
+        known = next((each for each in self.guests.values() if (each.identity, each.theirs) == who), None)
         ours = known.session.ours if known else self._new_index()
         if known is None:
-            self._admit(Session.plain(ours, theirs), "", key)
-        self._answer(sock, letter, welcome(letter.data, theirs, ours))
+            self._admit(Session.plain(ours, theirs), "", identity, epoch)
+            self.guests[ours].theirs = theirs
+        self._answer(sock, letter, welcome(letter.data, theirs, ours, self._epoch("", identity)))
+
+    def _epoch(self, user: str, identity: bytes) -> int:
+        return self._inn.epoch((user, identity)) if self._inn is not None else 0
 
     def _answer(self, sock: socket.socket, letter: Letter, datagram: bytes) -> None:
         self._tally.sent += 1
         answer(sock, datagram, letter.peer, letter.local)
 
-    def _admit(self, session: Session, user: str, identity: bytes) -> None:
+    def _admit(self, session: Session, user: str, identity: bytes, epoch: int) -> None:
         if len(self.guests) >= _MOST:
             unconfirmed = (index for index, guest in self.guests.items() if not guest.confirmed)
             oldest = min(self.guests, key=lambda index: self.guests[index].heard)
             del self.guests[next(unconfirmed, oldest)]
         now = self._loop.now
-        self.guests[session.ours] = Guest(session, user, identity, now, now)
+        self.guests[session.ours] = Guest(session, user, identity, now, now, epoch=epoch)
 
     def _new_index(self) -> int:
         while True:
@@ -242,26 +266,73 @@ class Home:
     def _datagram(self, guest: Guest, sock: socket.socket, letter: Letter) -> None:
         if self._trade is None:
             self._check_trust(letter)
-        opened = guest.session.opening.open(letter.data)
-        guest.heard = self._loop.now
+        data = letter.data
+        size = letter.size or len(data)
+        run = guest.session.opening.open_run(data, size)
+        self._tally.faults(run, letter.peer[0])
+
+        def other(path: int, frame: bytes) -> None:
+            self._frame(guest, path, frame, size, letter)
+
+        for path, first, frames, newest in run.pieces:
+            guest.heard = self._loop.now
+            self._tally.received += len(frames)
+            if not guest.confirmed:
+                self._confirm(guest)
+            place = guest.places.get(path)
+            if place is None:
+                guest.places[path] = Place(sock, letter.peer, letter.local)
+            elif newest and (place.peer != letter.peer or place.sock is not sock):
+                place.sock, place.peer, place.local = sock, letter.peer, letter.local
+            lodger = guest.lodger
+            if lodger is not None and lodger.haul is not None:
+                lodger.seen = guest.heard
+                lodger.haul.run(path, first, frames, size, partial(other, path))
+            else:
+                for frame in frames:
+                    other(path, frame)
+
+    def _confirm(self, guest: Guest) -> None:
         guest.confirmed = True
-        self._tally.received += 1
-        place = guest.places.get(opened.path)
-        if place is None:
-            guest.places[opened.path] = Place(sock, letter.peer, letter.local)
-        elif opened.newest:
-            place.sock, place.peer, place.local = sock, letter.peer, letter.local
-        if is_data(opened.body):
-            raise Malformed("an inner packet, and there is no tunnel")
-        frame = decode(opened.body)
+        if self._inn is None:
+            return
+        guest.lodger = self._inn.arrived(
+            (guest.user, guest.identity),
+            guest.epoch,
+            guest.session,
+            lambda path, buffers, size: self._ship(guest, path, buffers, size),
+            lambda path: self._probe(guest, path),
+        )
+        for other in self.guests.values():
+            # Where its paths were a moment ago is where they most likely are.
+            if other is not guest and other.lodger is guest.lodger is not None:
+                for path, place in other.places.items():
+                    guest.places.setdefault(path, Place(place.sock, place.peer, place.local))
+
+    def _frame(self, guest: Guest, path: int, body: bytes, size: int, letter: Letter) -> None:
+        frame = decode(body)
         if isinstance(frame, Echo):
             # How long it lay in the kernel's queue was not spent on the way.
             held = (time.time_ns() - letter.at) // 1000 if letter.at else 0
-            self._send(guest, opened.path, encode(EchoReply(frame.id, max(0, held), frame.size & 0xFFFF)))
+            self._send(guest, path, encode(EchoReply(frame.id, max(0, held), frame.size & 0xFFFF)))
         elif isinstance(frame, Train):
-            self._train(guest, opened.path, frame, len(letter.data), letter.at or time.time_ns())
+            self._train(guest, path, frame, size, letter.at or time.time_ns())
+        elif isinstance(frame, EchoReply) and guest.lodger is not None and guest.lodger.haul is not None:
+            guest.lodger.haul.alive(path)
+        elif isinstance(frame, Config) and guest.lodger is not None and self._inn is not None:
+            self._inn.asked(guest.lodger, path, frame)
         else:
             raise Malformed("nothing that a gateway sends")
+
+    def _ship(self, guest: Guest, path: int, buffers: list[bytes], size: int) -> None:
+        place = guest.places.get(path)
+        if place is not None:
+            self._tally.sent += 1
+            send_run(place.sock, buffers, size, place.peer, place.local)
+
+    def _probe(self, guest: Guest, path: int) -> None:
+        if path in guest.places:
+            self._send(guest, path, encode(Echo(0)))
 
     def _send(self, guest: Guest, path: int, frame: bytes) -> bool:
         place = guest.places[path]

@@ -10,7 +10,7 @@ from enum import Enum
 from plait.courier.echoes import Echoes
 from plait.courier.measure import Measure
 from plait.courier.orders import WayOrder
-from plait.kernel.udp import GONE, Letter, open_path, receive
+from plait.kernel.udp import GONE, Letter, open_path, receive, send_run
 from plait.relay.loop import IN, Loop, Timer
 
 PACE = 1.0
@@ -69,6 +69,11 @@ class Line:
         # A socket stays bound to an interface that is no more, even when one of its name comes back.
         self.close()
         return Sent.BROKEN
+
+    def send_run(self, buffers: list[bytes], size: int) -> None:
+        """Many datagrams of ``size`` bytes, the last maybe shorter; what the kernel does not take is lost."""
+        if self._sock is not None:
+            send_run(self._sock, buffers, size)
 
     def drain(self) -> None:
         """Take what has come."""

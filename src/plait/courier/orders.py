@@ -7,12 +7,14 @@
                         {"train": [path, ...]}             measure capacity, once
                         {"lead": {exit: [path, ...]}}      the paths that work, best first
                         {"own": [address, ...]}            the host's addresses
+                        {"terms": {path: [mode, weight, up]}}   how the tunnel may use paths
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening
                         {"echo": {"exit", "path", "sent", "rtt_us"}}
                         {"silent": {"exit", "path", "sent"}}
                         {"capacity": {"exit", "path", "up_bps", "down_bps"}}    null: not found out
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
+                        {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
                         {"answer": id, "tally": {...}}
                         {"tally": {...}}                   last of all
 
@@ -70,6 +72,11 @@ class HomeOrder:
     """For Shadowsocks datagrams, by user: `wire.cipher.Key.told`."""
     allow: list[str] = field(default_factory=list)
     deny: list[str] = field(default_factory=list)
+    tun: int = -1
+    """The exit's TUN device, inherited; -1 without tunnels."""
+    subnet: str = ""
+    """Out of which gateways get their addresses."""
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,12 @@ class CourierJob:
     verbose: int
     lender: int = -1
     """Our end of the pair over which `faces` are lent; -1 when nothing is intercepted."""
+    tun: int = -1
+    """The gateway's TUN device, inherited; -1 without a tunnel."""
+    via: str = ""
+    """The exit that the tunnel leads to."""
+    mtu: int = 0
+    """Most bytes of an inner packet."""
 
     def to_json(self) -> JsonObject:
         """As it travels."""

@@ -13,16 +13,21 @@ import os
 import signal
 import socket
 import sys
+from ipaddress import ip_network
 
 from plait.courier.away import Away
 from plait.courier.channel import Channel
 from plait.courier.home import Home
-from plait.courier.orders import CourierJob, WayOrder
+from plait.courier.inn import Inn
+from plait.courier.near import Terms
+from plait.courier.orders import CourierJob, HomeOrder, WayOrder
 from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
+from plait.courier.tun import Tun
 from plait.relay import privileges
 from plait.relay.loop import IN, Loop
 from plait.relay.orders import JsonObject
+from plait.tunnel.scheduler import Mode
 from plait.wire import noise
 
 log = logging.getLogger("plait.courier")
@@ -53,11 +58,21 @@ class Courier:
         logging.getLogger().setLevel(logging.DEBUG if job.verbose else logging.INFO)
         privileges.raise_descriptor_limit(_DESCRIPTORS)
         identity = bytes.fromhex(job.identity)
+        tun = Tun(self.loop, job.tun, self.tally) if job.tun >= 0 else None
         for order in job.aways:
-            self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
+            away = self._aways[order.name] = Away(
+                self.loop,
+                order,
+                identity,
+                self._channel.say,
+                self.tally,
+                tun if order.name == job.via else None,
+                job.mtu,
+            )
+            if away.near is not None and tun is not None:
+                tun.taken = away.near.take
         if job.home is not None:
-            doors = [socket.socket(fileno=fd) for fd in job.home.doors]
-            self._home = Home(self.loop, doors, job.home, self.tally, secret=os.urandom(32))
+            self._home = self._make_home(job.home)
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
         if methods - {"none"}:
             noise.load()
@@ -71,6 +86,14 @@ class Courier:
         gc.freeze()
         self.loop.run()
         self._channel.say({"tally": self._figures()})
+
+    def _make_home(self, order: HomeOrder) -> Home:
+        doors = [socket.socket(fileno=fd) for fd in order.doors]
+        inn = None
+        if order.tun >= 0:
+            tun = Tun(self.loop, order.tun, self.tally)
+            inn = Inn(self.loop, tun, self.tally, ip_network(order.subnet), order.mtu)
+        return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
 
     def _handle_signals(self) -> None:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -110,6 +133,13 @@ class Courier:
             for path in paths:
                 for away in self._aways.values():
                     away.train(path)
+        if isinstance(terms := message.get("terms"), dict):
+            found = {
+                path: Terms(Mode[str(mode).upper()], float(weight), bool(up))
+                for path, (mode, weight, up) in terms.items()
+            }
+            for away in self._aways.values():
+                away.terms(found)
         if self._parcels is not None:
             self._parcels.obey(message)
         if "ask" in message:

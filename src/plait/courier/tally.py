@@ -6,6 +6,8 @@ import logging
 import time
 from collections import Counter
 
+from plait.wire.datagram import Run
+
 log = logging.getLogger(__name__)
 
 QUIET = 10.0
@@ -27,6 +29,16 @@ class Tally:
         """Datagrams that were taken."""
         self.sent = 0
         self._said: dict[str, tuple[float, int]] = {}
+
+    def faults(self, run: Run, peer: str) -> None:
+        """What was wrong with datagrams that came together."""
+        for kind, count in (
+            ("forged", run.forged),
+            ("replayed", run.replayed),
+            ("malformed", run.malformed),
+        ):
+            for _ in range(count):
+                self.stranger(kind, peer)
 
     def stranger(self, kind: str, peer: str) -> None:
         """A datagram was dropped. Its bytes are never shown."""

@@ -269,6 +269,12 @@ def index_of(datagram: bytes) -> int:
     return int.from_bytes(datagram[4:8], "big") if len(datagram) >= HEADER else -1
 
 
+def one_session(data: bytes, size: int) -> bool:
+    """Whether datagrams of ``size`` bytes that came as one buffer are of one session, by first and last."""
+    last = (len(data) - 1) // size * size
+    return data[4:8] == data[last + 4 : last + 8]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
     """Two ends that have proved themselves to each other (or trust each other, with ``none``)."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
@@ -183,11 +184,12 @@ def take_call(
     *,
     ephemeral: bytes,
     index: int,
-    epoch: int = 0,
+    epoch: Callable[[bytes], int],
     static: bytes = b"",
 ) -> Call:
     """Understand a greeting whose mac was good. ``static`` is the exit's private key, if it has one;
-    ``epoch`` is the exit's own.
+    ``epoch`` gives
+    the exit's own towards the gateway of an identity.
 
     Raises `Forged` when the seals don't hold, `Malformed` when it asks for what we don't have.
     """
@@ -205,7 +207,7 @@ def take_call(
     payload = handshake.read(greeting[_HEAD:_PROVED])
     theirs, their_epoch = _read_about(payload)
     identity = payload[_ABOUT : _ABOUT + IDENTITY]
-    message = handshake.write(_about(index, epoch))
+    message = handshake.write(_about(index, epoch(identity)))
     session = Session.sealed(kind, handshake.split(), index, theirs)
     return Call(identity, their_epoch, session, theirs, message)
 

@@ -11,13 +11,14 @@ import os
 import threading
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from tests.netns.relay.places import inside
 
 from plait.config.model import Config, Exit, Method, Mode, Peer, Secret
-from plait.control.courier import Courier
+from plait.control.courier import Courier, TunnelEnds
+from plait.kernel.tun import TunDevice
 from plait.lab.node import Node
 from plait.paths.model import Way
 
@@ -26,6 +27,7 @@ gateway:wan1 10.1.1.78/24 fd01::78/64 == b1 20mbit 5ms queue 200ms == exit:w1 10
 gateway:wan2 10.2.2.78/24 fd02::78/64 == b2 10/5mbit 30ms queue 200ms == exit:w2 10.2.2.70/24 fd02::70/64
 """
 PORT = 8388
+MTU = 1400
 PASSWORD = "correct horse battery staple"
 PATIENCE = 20.0
 
@@ -66,7 +68,12 @@ class Notebook:
 class Post:
     """A courier in a node. A thread holds it there: a network namespace is a thread's."""
 
-    def __init__(self, node: Node, config: Config) -> None:
+    def __init__(self, node: Node, config: Config, *, tunnel: bool = False) -> None:
+        """With ``tunnel`` it has a TUN device; an exit's is 10.188.0.1."""
+        self.tun: TunDevice | None = None
+        self._tunnel = tunnel
+        self.inner = ""
+        """Our address inside the tunnel, once we have one."""
         self.notes = Notebook()
         self.courier = Courier(self.notes)
         self._node = node
@@ -88,8 +95,34 @@ class Post:
 
     def renew(self, config: Config) -> None:
         """Start it, or give it another config."""
-        ids = os.getuid(), os.getgid()
-        self._do(self.courier.renew(config, identity=bytes(16), uid=ids[0], gid=ids[1], verbose=0))
+        self._do(self._renew(config))
+
+    async def _renew(self, config: Config) -> None:
+        ends = None
+        if self._tunnel:
+            if self.tun is None:
+                self.tun = TunDevice("plait0", MTU)
+                self.courier.lodged = self._lodged
+                if config.exit is not None:
+                    self._address("10.188.0.1/16")
+            ends = (
+                TunnelEnds(near=self.tun.fd, via="attic", mtu=MTU)
+                if config.exit is None
+                else TunnelEnds(far=self.tun.fd, subnet="10.188.0.0/16", mtu=MTU)
+            )
+        await self.courier.renew(
+            config, identity=bytes(16), uid=os.getuid(), gid=os.getgid(), verbose=0, tunnel=ends
+        )
+
+    def _lodged(self, addresses: list[str], mtu: int) -> None:
+        for address in addresses:
+            self._address(address)
+
+    def _address(self, address: str) -> None:
+        assert self.tun is not None
+        self.tun.address({ip_interface(address)})
+        self._node.run("ip", "route", "replace", "10.188.0.0/16", "dev", "plait0")
+        self.inner = address.partition("/")[0]
 
     def tell(self, name: str, argument: object) -> None:
         """Call a method of `Courier` that tells it something."""
@@ -114,6 +147,8 @@ class Post:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
+        if self.tun is not None:
+            self.tun.close()
 
 
 def way(number: int, family: int = 4, *, local: str = "") -> Way:

@@ -16,6 +16,7 @@ from plait.wire.datagram import (
     Session,
     Window,
     index_of,
+    one_session,
     trade,
 )
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
@@ -247,3 +248,13 @@ def test_runs_are_remembered_as_their_counters_are(runs: list[tuple[int, int]]) 
         around = range(max(0, by_one.newest - WINDOW - 3), by_one.newest + 3)
         assert by_run.newest == by_one.newest
         assert [by_run.fresh(each) for each in around] == [by_one.fresh(each) for each in around]
+
+
+def test_joined_datagrams_of_two_sessions_are_told_apart() -> None:
+    here, _ = ends()
+    other = Session.plain(1, 9)
+    mine = [here.sealing.seal(0, bytes(20)) for _ in range(3)]
+    assert one_session(b"".join(mine), len(mine[0]))
+    assert one_session(mine[0], len(mine[0]))
+    theirs = other.sealing.seal(0, bytes(20))
+    assert not one_session(b"".join(mine) + theirs, len(mine[0]))

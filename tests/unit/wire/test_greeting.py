@@ -49,7 +49,15 @@ def caller(guard: Guard = GUARD, *, exit_key: bytes = b"", method: str = "aes-12
 
 
 def take(greeting: bytes, guard: Guard = GUARD, *, static: bytes = b"", method: str = "aes-128-gcm") -> Call:
-    return take_call(greeting, kind_of(method), guard, ephemeral=b"e" * 32, index=99, epoch=6, static=static)
+    return take_call(
+        greeting,
+        kind_of(method),
+        guard,
+        ephemeral=b"e" * 32,
+        index=99,
+        epoch=lambda identity: 6,
+        static=static,
+    )
 
 
 def speak(here: Session, there: Session) -> None:

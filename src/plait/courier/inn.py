@@ -1,0 +1,165 @@
+"""An exit's end of all tunnels: who lodges here, under which address, and what may come from there.
+
+A lodger is a gateway, known by its user and identity. Its address follows from these two, so that it is
+the same after a restart of either end; it stays the lodger's for as long as the exit runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
+
+from plait.courier.cargo import Bundle, Cargo
+from plait.courier.haul import Haul
+from plait.courier.tally import Tally
+from plait.courier.tun import Tun
+from plait.relay.loop import Loop
+from plait.tunnel.frames import Config, encode
+from plait.tunnel.scheduler import Mode
+from plait.wire.datagram import Session
+
+_MOST = 1024
+"""Lodgers at once."""
+_FORGET = 3600.0
+"""Seconds after which one that sends nothing is forgotten, when there are too many."""
+
+Who = tuple[str, bytes]
+"""User and identity."""
+
+
+class Lodger:
+    """One gateway."""
+
+    def __init__(self, address: IPv4Address | IPv6Address, own_epoch: int) -> None:
+        self.address = address
+        self.own_epoch = own_epoch
+        """What we call what we remember of it."""
+        self.epoch: int | None = None
+        """What it calls what it remembers of us."""
+        self.haul: Haul | None = None
+        self.seen = 0.0
+
+
+class Inn:
+    """All lodgers, and the TUN device they share."""
+
+    def __init__(
+        self, loop: Loop, tun: Tun, tally: Tally, subnet: IPv4Network | IPv6Network, mtu: int
+    ) -> None:
+        self._loop = loop
+        self._tun = tun
+        self._tally = tally
+        self._subnet = subnet
+        self._mtu = mtu
+        self._lodgers: dict[Who, Lodger] = {}
+        self._by_address: dict[bytes, Lodger] = {}
+        self._epochs: dict[Who, int] = {}
+        tun.taken = self._taken
+
+    def epoch(self, who: Who) -> int:
+        """What we call what we remember of somebody; for our answer to his greeting."""
+        lodger = self._lodgers.get(who)
+        if lodger is not None:
+            return lodger.own_epoch
+        if len(self._epochs) >= _MOST:
+            self._epochs.clear()
+        return self._epochs.setdefault(who, int.from_bytes(os.urandom(4), "big"))
+
+    def arrived(
+        self,
+        who: Who,
+        epoch: int,
+        session: Session,
+        ship: Callable[[int, list[bytes], int], None],
+        echo: Callable[[int], None],
+    ) -> Lodger | None:
+        """A gateway has proved to be there, in a new session. None when there is no room for it."""
+        lodger = self._lodgers.get(who) or self._admit(who)
+        if lodger is None:
+            return None
+        former = lodger.haul
+        if former is not None and former.session is not None and lodger.epoch == epoch:
+            session.sealing.follow(former.session.sealing)
+            former.rebind(ship, echo)
+            former.session = session
+            return lodger
+        if former is not None:
+            former.close()
+        source = lodger.address.packed
+        lodger.epoch = epoch
+        lodger.haul = Haul(
+            self._loop,
+            self._tally,
+            ship=ship,
+            write=self._tun.write,
+            echo=echo,
+            admit=lambda address: address == source,
+        )
+        lodger.haul.session = session
+        return lodger
+
+    def _admit(self, who: Who) -> Lodger | None:
+        now = self._loop.now
+        if len(self._lodgers) >= _MOST:
+            idle = [each for each, lodger in self._lodgers.items() if now - lodger.seen > _FORGET]
+            if not idle:
+                return None
+            self._forget(idle[0])
+        address = self._free_address(who)
+        if address is None:
+            return None
+        lodger = Lodger(address, self.epoch(who))
+        self._epochs.pop(who, None)
+        lodger.seen = now
+        self._lodgers[who] = self._by_address[address.packed] = lodger
+        return lodger
+
+    def _forget(self, who: Who) -> None:
+        lodger = self._lodgers.pop(who)
+        del self._by_address[lodger.address.packed]
+        if lodger.haul is not None:
+            lodger.haul.close()
+
+    def _free_address(self, who: Who) -> IPv4Address | IPv6Address | None:
+        """The first address of the subnet is the exit's own; the last may be a broadcast."""
+        usable = min(self._subnet.num_addresses, 1 << 32) - 3
+        if usable < 1:
+            return None
+        seed = hashlib.blake2s(who[1] + who[0].encode(), digest_size=8, person=b"lodging").digest()
+        start = int.from_bytes(seed, "big") % usable
+        for step in range(min(usable, _MOST + 1)):
+            address = self._subnet[2 + (start + step) % usable]
+            if address.packed not in self._by_address:
+                return address
+        return None
+
+    def asked(self, lodger: Lodger, path: int, config: Config) -> None:
+        """A gateway says how its paths may be used, and wants its address."""
+        haul = lodger.haul
+        if not config.asking or haul is None or haul.session is None:
+            return
+        now = time.monotonic()
+        named = {terms.path for terms in config.paths}
+        for terms in config.paths:
+            mode = Mode(terms.mode) if terms.mode in Mode.__members__.values() else Mode.ON
+            haul.sender.set_path(terms.path, now, mode=mode, weight=max(terms.weight, 1) / 256)
+        for other in range(256):
+            if other not in named and haul.sender.way(other) is not None:
+                haul.sender.set_path(other, now, mode=Mode.OFF, up=False)
+        address = ip_interface(f"{lodger.address}/{self._subnet.prefixlen}")
+        reply = encode(
+            Config(asking=False, serial=config.serial, mtu=min(self._mtu, config.mtu), addresses=(address,))
+        )
+        datagram = haul.session.sealing.seal(path, reply)
+        haul.ship(path, [datagram], len(datagram))
+        haul.soon()
+
+    def _taken(self, cargo: Cargo | Bundle) -> None:
+        lodger = self._by_address.get(cargo.destination)
+        if lodger is None or lodger.haul is None:
+            self._tally.stranger("to nobody", "")
+            return
+        lodger.haul.take(cargo)

@@ -1,0 +1,158 @@
+"""A gateway's end of the tunnel to one exit: which paths it may use, and under which address."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from plait.courier.cargo import Bundle, Cargo
+from plait.courier.haul import Haul, Ship
+from plait.courier.tally import Tally
+from plait.courier.tun import Tun
+from plait.relay.loop import Loop, Timer
+from plait.relay.orders import JsonObject
+from plait.tunnel.frames import Config, PathTerms, encode
+from plait.tunnel.scheduler import Mode
+from plait.wire.datagram import Session
+
+_AGAIN = 0.5
+"""Seconds until an unanswered question is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a path may be used."""
+
+    mode: Mode = Mode.ON
+    weight: float = 1.0
+    up: bool = True
+    """Whether the judgement lets it be used."""
+
+
+class Near:
+    """One exit's tunnel. It lives as long as the exit remembers it, however often keys are renewed."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        tun: Tun,
+        tally: Tally,
+        say: Callable[[JsonObject], None],
+        name: str,
+        *,
+        mtu: int,
+        ship: Ship,
+        echo: Callable[[int], None],
+    ) -> None:
+        self._loop = loop
+        self._tun = tun
+        self._tally = tally
+        self._say = say
+        self._name = name
+        self._mtu = mtu
+        self._ship = ship
+        self._echo = echo
+        self.epoch = int.from_bytes(os.urandom(4), "big")
+        self._exit_epoch: int | None = None
+        self._terms: dict[int, Terms] = {}
+        self._serial = 0
+        self._asking: Timer | None = None
+        self._told: object = None
+        self.haul = self._begin()
+
+    def _begin(self) -> Haul:
+        # What comes from the exit may bear any source: it is the way to all the world.
+        return Haul(
+            self._loop,
+            self._tally,
+            ship=self._ship,
+            write=self._tun.write,
+            echo=self._echo,
+            admit=lambda source: True,
+        )
+
+    def take(self, cargo: Cargo | Bundle) -> None:
+        """Packets for the exit."""
+        self.haul.take(cargo)
+
+    def begun(self, session: Session, epoch: int) -> None:
+        """A session has begun; with the ``epoch`` the exit says whether it remembers the former one."""
+        former = self.haul.session
+        if self._exit_epoch == epoch and former is not None:
+            session.sealing.follow(former.sealing)
+        elif former is not None:
+            self.haul.close()
+            self.haul = self._begin()
+            self._use()
+        self._exit_epoch = epoch
+        self.haul.session = session
+        self._ask()
+        self.haul.soon()
+
+    def terms(self, terms: Mapping[int, Terms]) -> None:
+        """These paths may be used so; others not at all."""
+        if terms != self._terms:
+            self._terms = dict(terms)
+            self._use()
+            self._ask()
+            self.haul.soon()
+
+    def _use(self) -> None:
+        now, sender = time.monotonic(), self.haul.sender
+        for path, terms in self._terms.items():
+            sender.set_path(path, now, mode=terms.mode, weight=terms.weight, up=terms.up)
+        for path in range(256):
+            if path not in self._terms and sender.way(path) is not None:
+                sender.set_path(path, now, mode=Mode.OFF, up=False)
+
+    def _ask(self) -> None:
+        """Tell the exit how its side may use the paths, and ask for our address, until it answers."""
+        self._serial += 1
+        if self._asking is not None:
+            self._asking.cancel()
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        session = self.haul.session
+        if session is None:
+            return
+        usable = {path: terms for path, terms in self._terms.items() if terms.up}
+        frame = encode(
+            Config(
+                asking=True,
+                serial=self._serial & 0xFFFFFFFF,
+                mtu=self._mtu,
+                paths=tuple(
+                    PathTerms(path, terms.mode, min(0xFFFF, round(terms.weight * 256)))
+                    for path, terms in usable.items()
+                ),
+            )
+        )
+        for path in usable:
+            datagram = session.sealing.seal(path, frame)
+            self._ship(path, [datagram], len(datagram))
+        self._asking = self._loop.after(_AGAIN, self._ask_again)
+
+    def answered(self, config: Config) -> None:
+        """The exit has answered."""
+        if config.asking or config.serial != self._serial & 0xFFFFFFFF:
+            return
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+        told = {
+            "exit": self._name,
+            "addresses": [str(address) for address in config.addresses],
+            "mtu": min(config.mtu, self._mtu),
+        }
+        if told != self._told:
+            self._told = told
+            self._say({"tunnel": told})
+
+    def close(self) -> None:
+        """No more."""
+        self.haul.close()
+        if self._asking is not None:
+            self._asking.cancel()

@@ -1,0 +1,149 @@
+"""The TUN device: whole superpackets in and out, with what the kernel says of them.
+
+Each read and write is a ``virtio_net_hdr`` of 10 bytes and an IP packet, which may be longer than the MTU:
+then the kernel has left it to us to cut it (TSO, USO), or we leave it to the kernel.
+
+Sources: include/uapi/linux/if_tun.h, virtio_net.h; drivers/net/tun.c; include/linux/virtio_net.h. Note that
+``hdr_len`` of what is read is the linear part of the skb, not the length of the headers.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from ipaddress import IPv4Interface, IPv6Interface
+
+from plait.errors import KernelError, MissingCapability
+from plait.kernel.netlink import (
+    F_CREATE,
+    F_REPLACE,
+    NETLINK_ROUTE,
+    Netlink,
+    NetlinkError,
+    attribute,
+    u32,
+)
+
+HEADER = 10
+"""Bytes of a virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
+LARGEST = 65535 + HEADER
+
+NEEDS_CSUM = 1
+GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 0, 1, 4, 5
+GSO_ECN = 0x80
+
+_TUNSETIFF = 0x400454CA
+_TUNSETOFFLOAD = 0x400454D0
+_TUNSETVNETHDRSZ = 0x400454D8
+_IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
+_CSUM, _TSO4, _TSO6, _TSO_ECN, _USO4, _USO6 = 1, 2, 4, 8, 0x20, 0x40
+_IFREQ = struct.Struct("16sH22x")
+
+
+def open_tun(name: str) -> tuple[int, bool]:
+    """A non-blocking descriptor of a new TUN device, and whether it takes superpackets of UDP (Linux 6.2).
+
+    The device lasts as long as the descriptor. Raises `MissingCapability` or `KernelError`.
+    """
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise MissingCapability(
+            f"no TUN devices here: {error.strerror}", "modprobe tun; OpenWrt kmod-tun"
+        ) from None
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
+        fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", HEADER))
+        return fd, _offloads(fd)
+    except OSError as error:
+        os.close(fd)
+        if error.errno == errno.EPERM:
+            raise MissingCapability(f"making {name} is not permitted", "run as root") from None
+        raise KernelError(f"can't make {name}: {error.strerror}", f"see: ip link show {name}") from None
+
+
+def _offloads(fd: int) -> bool:
+    tcp = _CSUM | _TSO4 | _TSO6 | _TSO_ECN
+    try:
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, tcp | _USO4 | _USO6)
+    except OSError:
+        fcntl.ioctl(fd, _TUNSETOFFLOAD, tcp)
+        return False
+    return True
+
+
+_RTM_SETLINK, _RTM_NEWADDR, _RTM_DELADDR = 19, 20, 21
+_IFINFO = struct.Struct("=BBHiII")
+_IFADDR = struct.Struct("=BBBBI")
+_IFF_UP = 1
+_IFLA_MTU, _IFLA_TXQLEN, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 4, 13, 41, 63
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
+_SUPERPACKET = 61000
+"""Bytes of the largest superpacket: with a header for each segment it must still fit one UDP send."""
+_QUEUE = 1000
+
+Interface = IPv4Interface | IPv6Interface
+
+
+class TunDevice:
+    """A TUN device of ours, from making to `close`, which takes it away."""
+
+    def __init__(self, name: str, mtu: int) -> None:
+        """Raises `MissingCapability` or `KernelError`."""
+        self.name = name
+        self.fd, self.udp_superpackets = open_tun(name)
+        self._netlink = Netlink(NETLINK_ROUTE)
+        self.index = socket.if_nametoindex(name)
+        self._addresses: set[Interface] = set()
+        try:
+            self._set(u32(_IFLA_TXQLEN, _QUEUE))
+            for kind in (_IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE):
+                try:
+                    self._set(u32(kind, _SUPERPACKET))
+                except NetlinkError:
+                    pass  # before Linux 6.3 there is one for both families, before 5.19 none to be set
+            self.resize(mtu)
+        except NetlinkError as error:
+            self.close()
+            raise KernelError(f"can't set up {name}: {error.strerror}", f"see: ip link show {name}") from None
+
+    def resize(self, mtu: int) -> None:
+        """Give it another MTU, and set it up."""
+        self._set(u32(_IFLA_MTU, mtu), up=True)
+
+    def address(self, addresses: set[Interface]) -> None:
+        """These are its addresses, and no others. Routes are somebody else's business."""
+        for address in self._addresses - addresses:
+            try:
+                self._change(_RTM_DELADDR, address, 0)
+            except NetlinkError:
+                pass  # it is gone already
+        for address in addresses - self._addresses:
+            self._change(_RTM_NEWADDR, address, F_CREATE | F_REPLACE)
+        self._addresses = set(addresses)
+
+    def close(self) -> None:
+        """Take it away."""
+        os.close(self.fd)
+        self._netlink.close()
+
+    def _set(self, *attributes: bytes, up: bool = False) -> None:
+        flags = _IFF_UP if up else 0
+        body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, self.index, flags, flags)
+        self._netlink.request(_RTM_SETLINK, body + b"".join(attributes))
+
+    def _change(self, kind: int, address: Interface, flags: int) -> None:
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        packed = address.ip.packed
+        self._netlink.request(
+            kind,
+            _IFADDR.pack(family, address.network.prefixlen, 0, 0, self.index)
+            + attribute(_IFA_LOCAL, packed)
+            + attribute(_IFA_ADDRESS, packed)
+            + u32(_IFA_FLAGS, _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE),
+            flags,
+        )

@@ -13,11 +13,9 @@ def notes(config: Config) -> list[str]:
 def _not_yet(config: Config) -> list[str]:
     """Each line goes with the change that serves its key."""
     found = []
-    if config.gateway is not None and config.gateway.udp is not UdpVia.DIRECT:
-        what = "no tunnel" if config.gateway.udp is UdpVia.TUNNEL else "no Shadowsocks UDP"
+    if config.gateway is not None and config.gateway.udp is UdpVia.TUNNEL:
         found.append(
-            f'gateway.udp = "{config.gateway.udp.value}": {what} in this version; '
-            "all but TCP is routed as without plait"
+            'gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'
         )
     if config.proxies:
         found.append(f"[[proxy]]: not served by this version ({len(config.proxies)} given)")

@@ -33,10 +33,7 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
         ),
         (
             GATEWAY.replace('"direct"', '"shadowsocks"'),
-            [
-                'gateway.udp = "shadowsocks": no Shadowsocks UDP in this version; '
-                "all but TCP is routed as without plait"
-            ],
+            [],
         ),
         (
             GATEWAY + "weight = 2\nwatchdog = 'link'\n[relay]\nwarm = 0",

@@ -46,8 +46,11 @@ _MEET = 300.0
 _BUDGET = 50
 """Looks in one second; beyond it we wait a little (a storm of events, or a fight with another program)."""
 _REST = 0.25
-_CARRIERS = 0.05
+_CARRIERS = 0.015
 """Seconds between questions after carriers; one costs 5 µs a link."""
+
+
+_GAP, _LONGEST_GAP = 0.15, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Keeper:
         self._quarrels = Quarrels()
         self._introduced: set[str] = set()
         self._renew: set[str] = set()
+        self._away: dict[str, float] = {}
+        """Paths whose endpoint is deleted until then, to be added anew."""
         self._returns: dict[str, int] = {}
         self._detours: tuple[Detour, ...] = ()
         self._carriers: tuple[bool, ...] = ()
@@ -133,8 +138,8 @@ class Keeper:
         self._wake.set()
 
     def renew(self, paths: Iterable[str]) -> None:
-        """Delete and add the endpoints of these paths with the next look, so that every connection makes a
-        new subflow over them."""
+        """Delete the endpoints of these paths with the next look, and add them again a moment later, so
+        that every connection makes a new subflow over them."""
         self._renew.update(paths)
         self._wake.set()
 
@@ -149,8 +154,12 @@ class Keeper:
         self._detours = detours(self.config, snapshot, self.peers, self._detours)
         state = self._desired(snapshot)
         self._remember(snapshot, state)
-        sifted = self._quarrels.sift(diff(snapshot, state), state, asyncio.get_running_loop().time())
-        changes = self._ours(self._with_renewals(snapshot, state, sifted))
+        withheld = self._withheld(snapshot)
+        if withheld:
+            kept = tuple(each for each in state.endpoints if each.ifindex not in withheld)
+            state = replace(state, endpoints=kept)
+        now = asyncio.get_running_loop().time()
+        changes = self._ours(self._quarrels.sift(diff(snapshot, state), state, now))
         if not interception:
             changes = [change for change in changes if not isinstance(change, LoadTable | DropTable)]
         if changes:
@@ -214,26 +223,34 @@ class Keeper:
             self.config, snapshot, self.peers, self.health, taking=self.taking, steering=self._detours
         )
 
-    def _with_renewals(self, snapshot: Snapshot, state: HostState, changes: list[Change]) -> list[Change]:
-        """The changes, and for paths to be renewed that keep their endpoints: those deleted and added."""
+    def _withheld(self, snapshot: Snapshot) -> set[int]:
+        """The links whose endpoints are away for a moment, to be added anew."""
+        now = asyncio.get_running_loop().time()
         for name, standing in self.health.items():
             if standing.returns != self._returns.setdefault(name, standing.returns):
                 self._returns[name] = standing.returns
                 self._renew.add(name)
-        indices = {
-            link.index
+        here = {
+            path.name: link.index
             for path in self.config.paths
-            if path.name in self._renew and (link := snapshot.link(path.interface)) is not None
+            if (link := snapshot.link(path.interface)) is not None
         }
+        present = {each.ifindex for each in snapshot.endpoints if each.id in ENDPOINT_IDS}
+        for name in self._renew:
+            # One that has no endpoint gets a new one anyway.
+            if here.get(name) in present:
+                self._away[name] = now + self._gap()
         self._renew.clear()
-        if not indices:
-            return changes
-        kept = [each for each in state.endpoints if each in snapshot.endpoints and each.ifindex in indices]
-        return [
-            *(DeleteEndpoint(each, snapshot.device(each.ifindex)) for each in kept),
-            *changes,
-            *(AddEndpoint(each, snapshot.device(each.ifindex)) for each in kept),
-        ]
+        self._away = {name: until for name, until in self._away.items() if until > now}
+        if self._away:
+            asyncio.get_running_loop().call_at(min(self._away.values()), self._wake.set)
+        return {here[name] for name in self._away if name in here}
+
+    def _gap(self) -> float:
+        """Seconds between deleting an endpoint and adding it again. The far end is told of the deletion
+        over another path, and must not hear of it after the new subflow: it would take that one away."""
+        longest = max((standing.rtt or 0.0 for standing in self.health.values()), default=0.0)
+        return min(_LONGEST_GAP, _GAP + 2 * longest)
 
     def _tell_renewed(self, snapshot: Snapshot, index: int) -> None:
         for path in self.config.paths:

@@ -55,7 +55,10 @@ class FakeHost:
             "net/mptcp/enabled": "1",
             "net/mptcp/blackhole_timeout": "3600",
             "net/mptcp/syn_retrans_before_tcp_fallback": "2",
+            "net/mptcp/close_timeout": "60",
             "net/mptcp/stale_loss_cnt": "4",
+            "net/ipv4/tcp_rmem": "4096\t131072\t6291456",
+            "net/ipv4/tcp_wmem": "4096\t16384\t4194304",
             "net/ipv4/conf/all/rp_filter": "0",
         }
         self.nft_digest: str | None = None

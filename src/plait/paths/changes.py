@@ -114,7 +114,8 @@ class SetSysctl:
     before: str
 
     def line(self) -> str:
-        return f"sysctl -w {self.key}={self.value}"
+        value = " ".join(self.value.split())
+        return f'sysctl -w {self.key}="{value}"' if " " in value else f"sysctl -w {self.key}={value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from plait.config.model import Config, Intercept, IPAddress, IPNetwork, Mode, TcpVia
-from plait.paths import intercept
+from plait.paths import intercept, tuning
 from plait.paths.choice import Chosen, Peers, chosen
 from plait.paths.marks import (
     ENDPOINT_IDS,
@@ -63,14 +63,6 @@ from plait.paths.standing import Health
 LIMITS = MptcpLimits(subflows=8, add_addr_accepted=8)
 """As many as the kernel allows (MPTCP_PM_ADDR_MAX)."""
 
-_MPTCP_SYSCTLS = {
-    "net/mptcp/enabled": "1",
-    # Three lost SYNs would otherwise turn MPTCP off for an hour, for all later connections (Linux 6.12).
-    "net/mptcp/blackhole_timeout": "0",
-    "net/mptcp/syn_retrans_before_tcp_fallback": "10",
-    # A subflow is left for another one at the first retransmission timeout.
-    "net/mptcp/stale_loss_cnt": "1",
-}
 _RP_FILTER_ALL = "net/ipv4/conf/all/rp_filter"
 _ANY: Mapping[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
@@ -80,7 +72,7 @@ def interest(config: Config, peers: Peers) -> Interest:
     interfaces = tuple(path.interface for path in config.paths)
     destinations = tuple(dict.fromkeys(address for addresses in peers.values() for address in addresses))
     filters = (_RP_FILTER_ALL, *map(_rp_filter, interfaces)) if interfaces else ()
-    return Interest(interfaces=interfaces, destinations=destinations, sysctls=(*_MPTCP_SYSCTLS, *filters))
+    return Interest(interfaces=interfaces, destinations=destinations, sysctls=(*tuning.KEYS, *filters))
 
 
 def desired(
@@ -94,11 +86,12 @@ def desired(
 ) -> HostState:
     """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers)."""
     if config.gateway is None:
-        return HostState(limits=LIMITS, sysctls=_MPTCP_SYSCTLS) if config.exit else HostState()
+        return HostState(limits=LIMITS, sysctls=tuning.tuned(snapshot)) if config.exit else HostState()
     reaches = survey(config, snapshot)
     used = chosen(config, reaches, peers, health)
     mptcp = config.gateway.tcp is TcpVia.MPTCP
     udp = intercept.takes_udp(config.gateway)
+    serving = mptcp or udp or bool(config.proxies)
     endpoints, notes = _endpoints(config, snapshot, used, peers) if mptcp else ((), ())
     routes: list[Route] = []
     rules: list[PolicyRule] = []
@@ -316,7 +309,7 @@ def _families(reach: Reach) -> list[int]:
 def _sysctls(config: Config, snapshot: Snapshot) -> Mapping[str, str]:
     """Subflows come back by another link than the routing table would choose: where the filter is
     strict, make it loose (RFC 3704, 2.4). The kernel takes the larger of the two values."""
-    wanted = dict(_MPTCP_SYSCTLS)
+    wanted = dict(tuning.tuned(snapshot))
     for path in config.paths:
         key = _rp_filter(path.interface)
         values = [snapshot.sysctls.get(each, "0") for each in (_RP_FILTER_ALL, key)]

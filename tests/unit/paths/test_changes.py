@@ -73,6 +73,7 @@ def route(**changes: object) -> Route:
                             protocol=178)),
          "ip rule add pref 800 fwmark 0x1000000/0xf000000 lookup 18800 protocol 178"),
         (SetSysctl("net/mptcp/enabled", "1", "0"), "sysctl -w net/mptcp/enabled=1"),
+        (SetSysctl("net/ipv4/tcp_wmem", "1\t2\t3", "1\t2\t2"), 'sysctl -w net/ipv4/tcp_wmem="1 2 3"'),
         (LoadTable(Ruleset(text="table inet plait {\n}\n", digest="d")),
          "nft -f - <<'EOF'\ntable inet plait {\n}\nEOF"),
         (DropTable(), "nft delete table inet plait"),

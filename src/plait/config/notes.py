@@ -17,8 +17,6 @@ def _not_yet(config: Config) -> list[str]:
         found.append(
             'gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'
         )
-    if config.proxies:
-        found.append(f"[[proxy]]: not served by this version ({len(config.proxies)} given)")
     if config.tunnel != Tunnel():
         found.append("[tunnel]: no tunnel in this version")
     for index, rule in enumerate(config.rules):

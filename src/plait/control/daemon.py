@@ -21,7 +21,7 @@ from pathlib import Path
 from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
 from plait.config.notes import notes
 from plait.control.courier import Courier, identity_of
-from plait.control.doors import Door, Doors, wanted
+from plait.control.doors import Door, Doors, held, wanted
 from plait.control.hooks import Hooks
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View
@@ -334,7 +334,7 @@ class Daemon:
         uid, gid = _unprivileged()
         mptcp = config.gateway is not None and config.gateway.tcp is TcpVia.MPTCP
         return Job(
-            listeners=self._doors.orders(self._wanted, index, self._count(config)),
+            listeners=self._doors.orders(self._wanted, index, self._count(config), held(config)),
             exits=[
                 ExitOrder(
                     name=peer.name,

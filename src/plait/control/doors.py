@@ -10,15 +10,18 @@ nobody's. So when there are fewer workers than sockets, some serve several.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plait.config.model import Config, Intercept, TcpVia
+from plait.config.model import Config, Intercept, ProxyProtocol, TcpVia
 from plait.errors import PlaitError
 from plait.kernel.congestion import choose
 from plait.kernel.sockets import listen
 from plait.relay.orders import ListenOrder
+from plait.wire import passes
+from plait.wire.passes import Pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,23 @@ def wanted(config: Config, ports: Mapping[str, int]) -> list[Door]:
             kind = gateway.intercept.value
             doors.append(Door(kind, name, "0.0.0.0", port))
             doors.append(Door(kind, name, "::", port, optional=True))
+    for proxy in config.proxies if gateway is not None else ():
+        doors.append(Door(proxy.protocol.value, proxy.exit, str(proxy.listen[0]), proxy.listen[1]))
     if config.exit is not None:
         for address in config.exit.listen:
             doors.append(Door("exit", "", str(address), config.exit.port, optional=str(address) == "::"))
     return doors
+
+
+def held(config: Config) -> dict[tuple[str, int], Pass]:
+    """What clients of proxies must show, by address and port, where anything."""
+    return {
+        (str(proxy.listen[0]), proxy.listen[1]): Pass.of(
+            proxy.username, proxy.password.reveal(), os.urandom(passes.SALT)
+        )
+        for proxy in config.proxies
+        if proxy.username
+    }
 
 
 class Doors:
@@ -68,6 +84,7 @@ class Doors:
                             door.port,
                             mptcp=mptcp and door.kind == "exit",
                             transparent=door.kind == Intercept.TPROXY.value,
+                            early=door.kind in _PROXIES,
                             congestion=congestion,
                         )
                     )
@@ -84,10 +101,12 @@ class Doors:
             for sock in self._open.pop(door):
                 sock.close()
 
-    def orders(self, doors: list[Door], index: int, workers: int) -> list[ListenOrder]:
+    def orders(
+        self, doors: list[Door], index: int, workers: int, held: Mapping[tuple[str, int], Pass]
+    ) -> list[ListenOrder]:
         """The sockets of worker ``index`` of ``workers``: each is somebody's."""
         return [
-            ListenOrder(fd=sock.fileno(), kind=door.kind, exit=door.exit)
+            _order(door, sock, held.get((door.address, door.port)) if door.kind in _PROXIES else None)
             for door in doors
             for sock in self._open.get(door, ())[index::workers]
         ]
@@ -97,15 +116,29 @@ class Doors:
         self.keep([])
 
 
+_PROXIES = frozenset(protocol.value for protocol in ProxyProtocol)
+
+
+def _order(door: Door, sock: socket.socket, held: Pass | None) -> ListenOrder:
+    return ListenOrder(
+        fd=sock.fileno(),
+        kind=door.kind,
+        exit=door.exit,
+        salt=held.salt.hex() if held is not None else "",
+        proof=held.proof.hex() if held is not None else "",
+    )
+
+
 _NO_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 def _refused(door: Door, error: OSError) -> PlaitError:
     where = f"[{door.address}]:{door.port}" if ":" in door.address else f"{door.address}:{door.port}"
-    what = "exit" if door.kind == "exit" else "interceptor"
+    what = "exit" if door.kind == "exit" else "proxy" if door.kind in _PROXIES else "interceptor"
+    table = {"exit": "[exit]", "proxy": "[[proxy]]", "interceptor": "[gateway]"}[what]
     hint = {
         errno.EADDRINUSE: f"see who has it with: ss -Htlnp sport = :{door.port}; "
-        f"or set another port in [{'exit' if what == 'exit' else 'gateway'}]",
+        f"or set another port in {table}",
         errno.EADDRNOTAVAIL: "the address is not on this host; see: ip address",
         errno.EACCES: "run as root, or choose a port above 1023",
         errno.EPERM: "run as root",

@@ -16,9 +16,11 @@ IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
 IP_TRANSPARENT = 19
 IP_BIND_ADDRESS_NO_PORT = 24
 IPV6_TRANSPARENT = 75
+IP_FREEBIND = 15
 SO_ORIGINAL_DST = 80
 """Also the value of IP6T_SO_ORIGINAL_DST, at level IPPROTO_IPV6."""
 
+IPV6_FREEBIND = 78
 _SOCKADDR_IN = 16
 _SOCKADDR_IN6 = 28
 
@@ -130,10 +132,12 @@ def listen(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
+    early: bool = False,
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if transparent:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    With ``early`` the address may come later, as a LAN's bridge does at boot (ip(7), IP_FREEBIND).
             else:
                 sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
         tune(sock)
@@ -149,6 +153,11 @@ def listen(
         raise
     return sock
 
+        if early:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
 
 def begin_connect(
     address: str,

@@ -91,7 +91,7 @@ def desired(
     used = chosen(config, reaches, peers, health)
     mptcp = config.gateway.tcp is TcpVia.MPTCP
     udp = intercept.takes_udp(config.gateway)
-    serving = mptcp or udp or bool(config.proxies)
+    serves = mptcp or udp or bool(config.proxies)
     endpoints, notes = _endpoints(config, snapshot, used, peers) if mptcp else ((), ())
     routes: list[Route] = []
     rules: list[PolicyRule] = []
@@ -109,7 +109,7 @@ def desired(
         endpoints=endpoints,
         limits=LIMITS,
         sysctls=_sysctls(config, snapshot),
-        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if mptcp or udp else None,
+        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if serves else None,
         notes=notes,
     )
 

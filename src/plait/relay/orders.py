@@ -40,8 +40,12 @@ class ListenOrder:
 
     fd: int
     kind: str
-    """``tproxy`` or ``redirect`` (towards ``exit``), or ``exit``: the door of our own exit."""
+    """``tproxy`` or ``redirect`` (towards ``exit``); ``socks5`` or ``http``, a proxy towards ``exit``; or
+    ``exit``: the door of our own exit."""
     exit: str = ""
+    salt: str = ""
+    proof: str = ""
+    """A proxy's `Pass`, hexadecimal, when it asks who comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

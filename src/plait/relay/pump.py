@@ -51,7 +51,7 @@ class Session:
 
     __slots__ = (
         "born", "down", "exit", "far", "far_fd", "near", "near_fd", "over", "peer",
-        "pump", "quiet_since", "seen", "target", "up", "user",
+        "pump", "quiet_since", "seen", "target", "told", "up", "user",
     )  # fmt: skip
 
     def __init__(self, pump: Pump, near: socket.socket, far: socket.socket, target: str) -> None:
@@ -61,6 +61,8 @@ class Session:
         self.near_fd = near.fileno()
         self.far_fd = far.fileno()
         self.target = target
+        self.told: Callable[[Outcome], None] | None = None
+        """Called when it is over, before its ends close."""
         self.peer = ""
         self.exit = ""
         self.user: str | None = None
@@ -166,6 +168,8 @@ class Session:
     def _end(self, outcome: Outcome) -> None:
         self.over = True
         loop = self.pump.loop
+        if self.told is not None:
+            self.told(outcome)
         loop.forget(self.near_fd)
         loop.forget(self.far_fd)
         self.pump.ended(self, outcome)
@@ -236,13 +240,3 @@ def reset(sock: socket.socket) -> None:
     except OSError:
         pass
     sock.close()
-
-
-def unsent(sock: socket.socket) -> int:
-    """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ); 0 when that can't be told."""
-    waiting = array.array("i", [0])
-    try:
-        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, waiting)
-    except OSError:
-        return 0
-    return waiting[0]

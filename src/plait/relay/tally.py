@@ -51,6 +51,8 @@ class Tally:
                 "a scanner, or a gateway with another password or method",
                 subject=kind,
             )
+        elif kind == "wrong password":
+            self._say(f"proxy client {peer}: wrong user name or password", "see [[proxy]]", subject=kind)
         elif kind == "untrusted":
             self._say(
                 f"connection from {peer} refused", "method is none and it is not in trust", subject=kind

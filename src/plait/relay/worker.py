@@ -24,20 +24,26 @@ from plait.relay.admission import Admission
 from plait.relay.dialer import Failure
 from plait.relay.evidence import Evidence
 from plait.relay.exit import Doorkeeper
+from plait.relay.forward import Browser
 from plait.relay.gateway import Interceptor, Upstream, Way
 from plait.relay.listener import Listener
 from plait.relay.loop import ENDED, IN, Loop
-from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, ListedWay, line
+from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lines, ListedWay, ListenOrder, line
 from plait.relay.probe import Probe, handshake
+from plait.relay.proxy import Guest, Proxy, Socks
 from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
 from plait.relay.tally import Tally
 from plait.wire.cipher import Key
+from plait.wire.passes import Pass
 from plait.wire.replay import SaltFilter
 from plait.wire.streams import Keyring
 
 log = logging.getLogger("plait.worker")
+
+_GUESTS: dict[str, Callable[[Proxy, socket.socket, str], Guest]] = {"socks5": Socks, "http": Browser}
+"""What serves the clients of a proxy, by what they speak."""
 
 _SPARE_DESCRIPTORS = 256
 _RECEIVE = 65536
@@ -57,6 +63,7 @@ class Worker:
         self.tally = Tally()
         self._listeners: list[Listener] = []
         self._interceptors: list[Interceptor] = []
+        self._proxies: list[Proxy] = []
         self._upstreams: dict[str, Upstream] = {}
         self._evidence: Evidence | None = None
         self._door: Doorkeeper | None = None
@@ -113,6 +120,10 @@ class Worker:
             sock = socket.socket(fileno=listen.fd)
             if listen.kind == "exit":
                 assert self._door is not None
+            elif listen.kind in _GUESTS:
+                proxy = self._make_proxy(job, listen)
+                self._proxies.append(proxy)
+                accepted = proxy.accepted
                 accepted: Callable[[socket.socket, str], None] = self._door.accepted
             else:
                 interceptor = Interceptor(
@@ -134,6 +145,18 @@ class Worker:
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
         key = _key(order.method, order.secret) if order.secret else None
         return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
+    def _make_proxy(self, job: Job, order: ListenOrder) -> Proxy:
+        held = Pass(bytes.fromhex(order.salt), bytes.fromhex(order.proof)) if order.proof else None
+        return Proxy(
+            self.pump,
+            self._upstreams[order.exit],
+            self.tally,
+            _GUESTS[order.kind],
+            held=held,
+            handshake=job.handshake_timeout,
+            limit=job.connect_timeout,
+        )
+
 
     def _make_door(self, job: Job, order: DoorOrder) -> Doorkeeper:
         from ipaddress import ip_address, ip_network
@@ -302,6 +325,8 @@ class Worker:
         assert job is not None
         self.pump.sweep(job.idle_timeout, job.half_close_timeout)
         if self._door is not None:
+        for proxy in self._proxies:
+            proxy.sweep()
             self._door.sweep()
         self.loop.after(self._sweep_every, self._sweep)
 
@@ -316,6 +341,8 @@ class Worker:
             return
         self._draining = True
         for listener in self._listeners:
+        for proxy in self._proxies:
+            proxy.drain()
             listener.close()
         self._leave_if_done()
 
@@ -326,7 +353,7 @@ class Worker:
         self.loop.stop()
 
     def _leave_if_done(self) -> None:
-        if self.pump.sessions or self.tally.opening:
+        if self.pump.sessions or self.tally.opening or any(proxy.busy for proxy in self._proxies):
             self.loop.after(0.2, self._leave_if_done)
         else:
             self.loop.stop()

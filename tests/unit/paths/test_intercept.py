@@ -15,12 +15,15 @@ from plait.config.model import (
     Intercept,
     IPAddress,
     Peer,
+    Proxy,
     Rule,
+    Secret,
     TcpVia,
     UdpVia,
     Verdict,
     WhenExitLost,
 )
+from plait.config.model import Path as Link
 from plait.paths.intercept import RESERVED, ports, ruleset
 from plait.paths.model import Detour
 
@@ -125,6 +128,21 @@ def test_the_order_in_which_names_resolve_changes_nothing() -> None:
 def test_a_rule_for_families_that_never_meet_matches_nothing() -> None:
     never = Rule(to="attic", source=(ip_network("10.0.0.0/8"),), destination=(ip_network("fd00::/8"),))
     assert ruleset(replace(PLAIN, rules=(never,)), ADDRESSES) == ruleset(PLAIN, ADDRESSES)
+
+
+def test_open_proxies_are_closed_to_the_links() -> None:
+    proxies = (
+        Proxy(listen=(ip_address("192.168.78.1"), 1081), exit="attic"),
+        Proxy(listen=(ip_address("fd00::1"), 1082), exit="attic"),
+        Proxy(listen=(ip_address("0.0.0.0"), 1083), exit="attic", username="app", password=Secret("geheim")),
+    )
+    links = (Link(interface="wan1", name="wan1"), Link(interface="wan2", name="two"))
+    lines = ruleset(replace(PLAIN, proxies=proxies, paths=links), ADDRESSES).text.splitlines()
+    assert [line.strip() for line in lines if "108" in line and "dport { 1080 }" not in line][-2:] == [
+        'iifname { "wan1", "wan2" } ip daddr 192.168.78.1 tcp dport 1081 reject with tcp reset',
+        'iifname { "wan1", "wan2" } ip6 daddr fd00::1 tcp dport 1082 reject with tcp reset',
+    ]
+    assert not any("1083" in line or "geheim" in line for line in lines)
 
 
 def test_a_config_without_a_gateway_has_no_table() -> None:

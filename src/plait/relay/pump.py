@@ -61,11 +61,11 @@ class Session:
         self.near_fd = near.fileno()
         self.far_fd = far.fileno()
         self.target = target
-        self.told: Callable[[Outcome], None] | None = None
-        """Called when it is over, before its ends close."""
         self.peer = ""
         self.exit = ""
         self.user: str | None = None
+        self.told: Callable[[Outcome], None] | None = None
+        """Called when it is over, before its ends close."""
         self.over = False
         self.born = self.quiet_since = pump.loop.now
         self.seen = -1
@@ -168,11 +168,11 @@ class Session:
     def _end(self, outcome: Outcome) -> None:
         self.over = True
         loop = self.pump.loop
-        if self.told is not None:
-            self.told(outcome)
         loop.forget(self.near_fd)
         loop.forget(self.far_fd)
         self.pump.ended(self, outcome)
+        if self.told is not None:
+            self.told(outcome)
 
 
 class _Drain:
@@ -240,3 +240,13 @@ def reset(sock: socket.socket) -> None:
     except OSError:
         pass
     sock.close()
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ); 0 when that can't be told."""
+    waiting = array.array("i", [0])
+    try:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, waiting)
+    except OSError:
+        return 0
+    return waiting[0]

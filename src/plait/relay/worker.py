@@ -120,11 +120,11 @@ class Worker:
             sock = socket.socket(fileno=listen.fd)
             if listen.kind == "exit":
                 assert self._door is not None
+                accepted: Callable[[socket.socket, str], None] = self._door.accepted
             elif listen.kind in _GUESTS:
                 proxy = self._make_proxy(job, listen)
                 self._proxies.append(proxy)
                 accepted = proxy.accepted
-                accepted: Callable[[socket.socket, str], None] = self._door.accepted
             else:
                 interceptor = Interceptor(
                     self.pump,
@@ -145,6 +145,7 @@ class Worker:
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
         key = _key(order.method, order.secret) if order.secret else None
         return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
+
     def _make_proxy(self, job: Job, order: ListenOrder) -> Proxy:
         held = Pass(bytes.fromhex(order.salt), bytes.fromhex(order.proof)) if order.proof else None
         return Proxy(
@@ -156,7 +157,6 @@ class Worker:
             handshake=job.handshake_timeout,
             limit=job.connect_timeout,
         )
-
 
     def _make_door(self, job: Job, order: DoorOrder) -> Doorkeeper:
         from ipaddress import ip_address, ip_network
@@ -325,9 +325,9 @@ class Worker:
         assert job is not None
         self.pump.sweep(job.idle_timeout, job.half_close_timeout)
         if self._door is not None:
+            self._door.sweep()
         for proxy in self._proxies:
             proxy.sweep()
-            self._door.sweep()
         self.loop.after(self._sweep_every, self._sweep)
 
     def _tell_tally(self) -> None:
@@ -341,9 +341,9 @@ class Worker:
             return
         self._draining = True
         for listener in self._listeners:
+            listener.close()
         for proxy in self._proxies:
             proxy.drain()
-            listener.close()
         self._leave_if_done()
 
     def _end(self) -> None:

@@ -13,14 +13,14 @@ from plait.kernel.congestion import Congestion
 
 IPPROTO_MPTCP = getattr(socket, "IPPROTO_MPTCP", 262)
 
+IP_FREEBIND = 15
 IP_TRANSPARENT = 19
 IP_BIND_ADDRESS_NO_PORT = 24
 IPV6_TRANSPARENT = 75
-IP_FREEBIND = 15
+IPV6_FREEBIND = 78
 SO_ORIGINAL_DST = 80
 """Also the value of IP6T_SO_ORIGINAL_DST, at level IPPROTO_IPV6."""
 
-IPV6_FREEBIND = 78
 _SOCKADDR_IN = 16
 _SOCKADDR_IN6 = 28
 
@@ -119,10 +119,12 @@ def listen(
     *,
     mptcp: bool = False,
     transparent: bool = False,
+    early: bool = False,
     congestion: Congestion | None = None,
 ) -> socket.socket:
     """A non-blocking listening socket; several may share one port (SO_REUSEPORT), one for each worker.
 
+    With ``early`` the address may come later, as a LAN's bridge does at boot (ip(7), IP_FREEBIND).
     What accepted sockets inherit (no Nagle, keepalive) is set here once, not on every accept.
     Raises OSError as the system calls do.
     """
@@ -132,14 +134,17 @@ def listen(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-    early: bool = False,
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if transparent:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-    With ``early`` the address may come later, as a LAN's bridge does at boot (ip(7), IP_FREEBIND).
             else:
                 sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        if early:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
         tune(sock)
         abort_on_close(sock)
         _keepalive(sock)
@@ -153,11 +158,6 @@ def listen(
         raise
     return sock
 
-        if early:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
 
 def begin_connect(
     address: str,

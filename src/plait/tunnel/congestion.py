@@ -150,7 +150,9 @@ class Pace:
             estimate.sample(rtt, ack.arrived * 1e-6 - newest.sent_at)
         rate, span = flight.rate(ack, newest)
         if span > max(0.0005, estimate.srtt / 4):
-            self._rate_sample(rate, newest.limited, now)
+            # Who sends little learns nothing of the rate, but if even that has queued.
+            queued = self.phase is not Phase.STARTUP and rtt - estimate.base > self._high()
+            self._rate_sample(rate, newest.limited and not queued, now)
         if newest.sent_at >= self._round_since:
             self._end_round(now)
         self._cycle(flight.bytes, now)

@@ -102,10 +102,10 @@ def rank(ways: list[Way]) -> float:
     return ways[-1].lag if ways else 0.0
 
 
-def choose(ways: list[Way], backlog: int, now: float, *, pinned: bool = False) -> Way | None:
+def choose(ways: list[Way], backlog: int, now: float) -> Way | None:
     """The path for the next run, None if it should wait. ``backlog`` bytes wait, this run among them.
 
-    ``ways`` are those usable, as `rank` has sorted them; a ``pinned`` flow stays on the best one.
+    ``ways`` are those usable, as `rank` has sorted them.
     """
     rate = 0.0
     for way in ways:
@@ -114,8 +114,6 @@ def choose(ways: list[Way], backlog: int, now: float, *, pinned: bool = False) -
             return None
         if pace.ready(way.flight.bytes, now):
             return way
-        if pinned:
-            return None
         rate += pace.rate * pace.share
     return None
 

@@ -27,9 +27,13 @@ A sender that keeps twice of what the path holds under way (BBR) has one round t
 """
 AHEAD = 0.005
 """Seconds by which what is sent again may be ahead of the pace."""
+STICKY = 0.020
+"""Seconds by which another path must be faster to become the one of flows that are kept to one path."""
 PROBE_FIRST = 0.05
 PROBE_LAST = 1.0
 """Seconds between probes of a silent path: first, and at most."""
+CHECK_EVERY = 0.005
+"""Seconds between two looks for silent paths."""
 MOST_GRACE = 0.300
 """Seconds by which a path that has stalled before is waited for longer, at most."""
 GRACE_FADES = 0.999
@@ -52,11 +56,14 @@ class Sender:
     """All paths of one session in one direction. It handles tokens and sizes, never bytes."""
 
     __slots__ = (
-        "_checked_at",
+        "_best",
+        "_check_at",
         "_flows",
         "_loads",
         "_loose",
         "_next_lane",
+        "_pinned",
+        "_pinned_next",
         "_redundant",
         "_released",
         "_resend",
@@ -77,9 +84,12 @@ class Sender:
         self._wish = wish
         self._ways: dict[int, Way] = {}
         self._usable: list[Way] = []
+        self._best: Way | None = None  # where flows are that are kept to one path
         self._flows: OrderedDict[bytes, Flow] = OrderedDict()
         self._loads: dict[int, Load] = {}
         self._waiting = Waiting()
+        self._pinned = Waiting()  # of flows that are kept to the best path; they take turns with the others
+        self._pinned_next = True
         self._urgent: deque[Load] = deque()
         self._resend: deque[Parcel] = deque()
         self._released: list[int] = []
@@ -87,7 +97,7 @@ class Sender:
         self._loose = 0
         self._redundant = 0
         self._target = TARGET
-        self._checked_at = now
+        self._check_at = now
         self.dropped = 0
         """Segments left out because bulk had waited for too long."""
         self.refused = 0
@@ -133,9 +143,12 @@ class Sender:
         self._rank()
 
     def _rank(self) -> None:
-        lag = rank(self._usable)
-        if self._usable:
-            self._target = TARGET + self._usable[0].pace.estimate.base + lag
+        ways = self._usable
+        lag = rank(ways)
+        if ways:
+            self._target = TARGET + ways[0].pace.estimate.base + lag
+            if self._best is None or self._best not in ways or self._best.lag > STICKY:
+                self._best = ways[0]
 
     # Payloads
 
@@ -151,7 +164,7 @@ class Sender:
             flow = self._new_flow(key, now)
         else:
             self._flows.move_to_end(key)
-        if self._waiting.bytes > MOST_BYTES or not 0 < count <= MOST_SEGMENTS:
+        if self._waiting.bytes + self._pinned.bytes > MOST_BYTES or not 0 < count <= MOST_SEGMENTS:
             self.refused += 1
             return False
         flow.used_at = now
@@ -163,7 +176,7 @@ class Sender:
         if flow.treatment is Treatment.REDUNDANT:
             self._urgent.append(load)
         else:
-            self._waiting.put(flow, load)
+            (self._pinned if flow.pinned else self._waiting).put(flow, load)
         return True
 
     def _new_flow(self, key: bytes, now: float) -> Flow:
@@ -180,7 +193,8 @@ class Sender:
 
     def poll(self, now: float) -> list[Parcel]:
         """The runs that are to leave now, in this order. Report each with `sent`."""
-        self._check(now)
+        if now >= self._check_at:
+            self._check(now)
         ways = self._usable
         out: list[Parcel] = []
         if not ways:
@@ -189,31 +203,38 @@ class Sender:
             self._send_copies(self._urgent.popleft(), now, out)
         while self._resend and self._send_again(self._resend[0], now, out):
             self._resend.popleft()
-        waiting = self._waiting
-        tries = len(waiting)
-        while tries and len(out) < MOST_RUNS:
-            flow = waiting.head()
-            way_or_none = choose(ways, waiting.bytes, now, pinned=flow.pinned)
-            if way_or_none is None:
-                if not flow.pinned:
-                    break
-                waiting.skip()
-                tries -= 1
-                continue
-            if flow.must_drop(self._target, now):
-                self._leave_out(flow)
-            else:
-                self._send(flow, way_or_none, now, out)
-            tries = len(waiting)
+        while len(out) < MOST_RUNS and self._send_next(ways, now, out):
+            pass
         return out
 
-    def _send(self, flow: Flow, way: Way, now: float, out: list[Parcel]) -> None:
+    def _send_next(self, ways: list[Way], now: float, out: list[Parcel]) -> bool:
+        """One run of what waits, if a path takes it."""
+        queue, best = self._waiting, self._best
+        way: Way | None
+        turn = self._pinned and (self._pinned_next or not queue)
+        if turn and best and best.pace.ready(best.flight.bytes, now):
+            queue, way = self._pinned, best
+            self._pinned_next = False
+        else:
+            way = choose(ways, queue.bytes, now) if queue else None
+            if way is None:
+                return False
+            if way is best:
+                self._pinned_next = True
+        flow = queue.head()
+        if flow.must_drop(self._target, now):
+            self._leave_out(queue, flow)
+        else:
+            self._send(queue, flow, way, now, out)
+        return True
+
+    def _send(self, queue: Waiting, flow: Flow, way: Way, now: float, out: list[Parcel]) -> None:
         load = flow.loads[0]
         first = load.next
         count = way.pace.quantum // load.size or 1
         if count > load.count - first:
             count = load.count - first
-        self._waiting.take(flow, count)
+        queue.take(flow, count)
         if flow.treatment is Treatment.ORDERED:
             if flow.lane < 0:
                 flow.lane = self._next_lane
@@ -284,10 +305,10 @@ class Sender:
             out.append(copy)
         return True
 
-    def _leave_out(self, flow: Flow) -> None:
-        """Drop one segment of the head flow."""
+    def _leave_out(self, queue: Waiting, flow: Flow) -> None:
+        """Drop one segment of the flow whose turn it is."""
         self.dropped += 1
-        load = self._waiting.take(flow, 1)
+        load = queue.take(flow, 1)
         if load.next == load.count and not load.open:
             self._release(load)
 
@@ -375,7 +396,7 @@ class Sender:
 
     def _check(self, now: float) -> None:
         """Notice paths from which nothing comes back."""
-        self._checked_at = now
+        self._check_at = now + CHECK_EVERY
         for way in self._ways.values():
             if way.flight.idle:
                 continue
@@ -411,19 +432,19 @@ class Sender:
         return due
 
     def deadline(self) -> float | None:
-        """When `poll` or `probes` have something to say, if nothing is offered or heard before."""
-        times: list[float] = []
+        """When `poll` or `probes` have something to say, if nothing comes before; 0: at once."""
         if self._urgent and self._usable:
-            return self._checked_at
+            return 0.0
+        times: list[float] = []
         if self._resend:
             times += (way.pace.next_at - AHEAD for way in self._usable if way.flight.bytes < way.pace.window)
         for way in self._ways.values():
             if not way.flight.idle:
-                times.append(self._silent_at(way))
+                times.append(max(self._silent_at(way), self._check_at))
             if way.silent and way.up:
                 times.append(way.probe_at)
-        if len(self._waiting):
-            when = wake(self._usable, self._waiting.bytes)
-            if when is not None:
+        best = [self._best] if self._best else []
+        for queue, ways in ((self._waiting, self._usable), (self._pinned, best)):
+            if queue and ways and (when := wake(ways, queue.bytes)) is not None:
                 times.append(when)
         return min(times, default=None)

@@ -154,7 +154,3 @@ class Waiting:
             flow.credit += TURN
             self._turns.rotate(-1)
         return load
-
-    def skip(self) -> None:
-        """The head flow can't send now: let the next one try."""
-        self._turns.rotate(-1)

@@ -81,7 +81,6 @@ def test_paths_as_fast_share_at_once() -> None:
     assert choose(ways, 100, 5.0) is one
     busy(one, 6.0)
     assert choose(ways, 100, 5.0) is other
-    assert choose(ways, 100, 5.0, pinned=True) is None
 
 
 def test_a_full_window_waits_for_an_ack() -> None:

@@ -45,15 +45,6 @@ def test_segments_of_a_payload_leave_one_after_the_other() -> None:
     assert waiting.bytes == 0
 
 
-def test_who_can_not_send_lets_the_next_one_try() -> None:
-    waiting, one, two = Waiting(), flow(1), flow(2)
-    waiting.put(one, Load(1, 1, 100, 0.0))
-    waiting.put(two, Load(2, 1, 100, 0.0))
-    assert waiting.head() is two
-    waiting.skip()
-    assert waiting.head() is one
-
-
 def drops(wait: float, until: float) -> list[float]:
     """When segments are dropped of a flow whose head has always waited for ``wait`` seconds."""
     one = flow(1)

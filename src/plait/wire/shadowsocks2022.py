@@ -303,7 +303,12 @@ class Accept:
         assert self.salt is not None
         user = self._directory.key_of[self._user]
         opener = RequestOpener(user, self._user, self.salt, aead)
-        return Request(target, plain[payload:], opener, self._user, bytes(sealed[stop:]))
+        # Whole chunks may have come along. Nobody would look at them before more bytes come, if ever.
+        rest = bytes(sealed[stop:])
+        opened = bytearray(len(rest))
+        used, produced = opener.open_into(rest, memoryview(opened))
+        first = plain[payload:] + opened[:produced]
+        return Request(target, first, opener, self._user, rest[used:])
 
     def _begin(self, sealed: bytes, start: int) -> Aead:
         """Find out whose it is, and open the fixed head."""

@@ -109,6 +109,17 @@ def test_a_greeting_without_payload_is_padded_and_one_with_it_is_not() -> None:
     assert {padding(draws) for _ in range(20_000)} == set(range(1, MAX_PADDING + 1))
 
 
+def test_whole_chunks_that_came_along_are_opened_at_once() -> None:
+    """Else they would wait for bytes that their sender may never send."""
+    sent, sealer, _ = greet(AES, b"")
+    more = seal(sealer, b"second") + seal(sealer, b"third")
+    request = asked(AES, sent + more)
+    assert (request.first_payload, request.leftover) == (b"secondthird", b"")
+    begun = asked(AES, sent + more[:-3])
+    assert begun.first_payload == b"second"
+    assert begun.leftover == more[-2 - 16 - 5 - 16 : -3]
+
+
 @pytest.mark.parametrize("step", [1, 5, 16, 43, 44])
 def test_a_greeting_may_come_in_pieces(step: int) -> None:
     sent, sealer, _ = greet(AES)

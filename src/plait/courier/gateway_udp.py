@@ -22,12 +22,11 @@ from plait.courier.orders import WayOrder
 from plait.courier.tally import Tally
 from plait.kernel.udp import IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR, fragment, open_path
 from plait.relay.loop import IN, Loop
-from plait.wire import shadowsocks2022_udp, shadowsocks_udp
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Key
 from plait.wire.faults import Forged, Malformed, Replayed
+from plait.wire.streams import Talk, talk
 
-Talk = shadowsocks_udp.Talk | shadowsocks2022_udp.Talk
 Client = tuple[str, int]
 """As in a socket address, without what IPv6 has beside."""
 
@@ -42,13 +41,6 @@ _AT_ONCE = 32
 _SWEEP = 5.0
 _LARGEST = 65535
 _CONTROL = socket.CMSG_SPACE(28)
-
-
-def talk(key: Key | None) -> Talk:
-    """A new association's."""
-    if key is not None and key.suite.edition == 2022:
-        return shadowsocks2022_udp.Talk(key, os.urandom, time.time)
-    return shadowsocks_udp.Talk(key, os.urandom)
 
 
 class _Association:
@@ -144,7 +136,9 @@ class GatewayUdp:
             if len(self._known) >= self._most:
                 self._close(self._known.popitem(last=False)[1])
             self.total += 1
-            association = self._known[client] = _Association(client, talk(self._key), self._loop.now)
+            association = self._known[client] = _Association(
+                client, talk(self._key, os.urandom, time.time), self._loop.now
+            )
         association.heard = self._loop.now
         association.dns_only = association.dns_only and target[1] == _DNS
         self._known.move_to_end(client)

@@ -4,7 +4,8 @@ A client says where it wants to go; names are passed on to the exit as they are,
 asks for them. Success is told once the connection to the exit stands: the wire format has no word for
 "the target has refused", which the client sees as a reset, as it would behind the interceptor.
 
-Requests to HTTP servers themselves (``GET http://…``) are `plait.relay.forward`'s.
+Requests to HTTP servers themselves (``GET http://…``) are `plait.relay.forward`'s, datagrams are
+`plait.relay.associate`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from plait.kernel.sockets import close_orderly
+from plait.relay.associate import Desk, associate
 from plait.relay.dialer import Failure
 from plait.relay.farewell import Farewell
 from plait.relay.gateway import Upstream, Way, begin, dial
@@ -75,6 +77,7 @@ class Proxy:
         self.tally = tally
         self.limit = limit
         self.held = held
+        self.desk = Desk(pump, upstream, tally)
         self.draining = False
         self._welcome = welcome
         self._handshake = handshake
@@ -99,8 +102,8 @@ class Proxy:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody is half-way through saying what it wants."""
-        return bool(self._waiting)
+        """Whether somebody is half-way through saying what it wants, or has datagrams carried."""
+        return bool(self._waiting) or self.desk.busy
 
     def drain(self) -> None:
         """No more come; those who are idle may go."""
@@ -185,7 +188,7 @@ class Socks:
         proxy = self._proxy
         proxy.known(self)
         if request.command is not Command.CONNECT or request.target is None:
-            Farewell(proxy.pump, self.sock, socks5.reply(Reply.NO_SUCH_COMMAND))
+            associate(proxy.desk, self.sock, self.peer)
             return
         Call(
             proxy,

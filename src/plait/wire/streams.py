@@ -1,4 +1,4 @@
-"""How a stream of some method begins, whichever edition of Shadowsocks it is of.
+"""How a stream or an association of some method begins, whichever edition of Shadowsocks it is of.
 
 Both editions give the same kinds of object (`Sealer`, `Opener`, `Request`); what follows the beginning
 does not care. ``random`` gives random bytes, ``clock`` the seconds since the epoch.
@@ -6,7 +6,7 @@ does not care. ``random`` gives random bytes, ``clock`` the seconds since the ep
 
 from __future__ import annotations
 
-from plait.wire import shadowsocks, shadowsocks2022
+from plait.wire import shadowsocks, shadowsocks2022, shadowsocks2022_udp, shadowsocks_udp
 from plait.wire.cipher import Key
 from plait.wire.shadowsocks import Candidates, Opener, Sealer
 from plait.wire.shadowsocks2022 import Clock, Directory, Randomness
@@ -20,6 +20,16 @@ def dial(key: Key | None, random: Randomness, clock: Clock) -> Dial:
     if key is not None and key.suite.edition == 2022:
         return shadowsocks2022.Dial(key, random, clock)
     return shadowsocks.Dial(key, random(key.salt_size) if key is not None else b"")
+
+
+Talk = shadowsocks_udp.Talk | shadowsocks2022_udp.Talk
+
+
+def talk(key: Key | None, random: Randomness, clock: Clock) -> Talk:
+    """A gateway's end of a new association of datagrams; ``key`` is None for the method ``none``."""
+    if key is not None and key.suite.edition == 2022:
+        return shadowsocks2022_udp.Talk(key, random, clock)
+    return shadowsocks_udp.Talk(key, random)
 
 
 class Keyring:

@@ -9,7 +9,17 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.netns.relay.places import connect, echo, exactly, inside, listen, until_end
+from tests.netns.relay.asking import target
+from tests.netns.relay.places import (
+    PATIENCE,
+    connect,
+    echo,
+    exactly,
+    family_of,
+    inside,
+    listen,
+    until_end,
+)
 from tests.netns.relay.street import (
     EXIT_OUT,
     SERVER,
@@ -201,6 +211,33 @@ def test_many_at_once_and_all_are_counted(street: Street, gateway: Plait) -> Non
         for sock in socks:
             sock.close()
         gateway.until("sessions to end", lambda status: status["sessions"]["open"] == 0)
+
+
+@pytest.mark.parametrize("host", [SERVER[4], SERVER[6], NAME])
+def test_datagrams(street: Street, gateway: Plait, host: str) -> None:
+    address = SERVER[6] if host == SERVER[6] else SERVER[4]
+    with inside(street.server):
+        server = socket.socket(family_of(address), socket.SOCK_DGRAM)
+        server.bind((address, 0))
+    server.settimeout(PATIENCE)
+    port = server.getsockname()[1]
+    with server, greeted(street) as control, inside(street.client):
+        control.sendall(b"\x05\x03\x00\x01" + bytes(6))
+        answer = exactly(control, 10)
+        assert answer[:4] == b"\x05\x00\x00\x01"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect((socket.inet_ntoa(answer[4:8]), int.from_bytes(answer[8:], "big")))
+            for size in (0, 1, 1200, 20_000):
+                sock.send(socks5.wrap(target(host, port), bytes(size)))
+                data, peer = server.recvfrom(65535)
+                assert data == bytes(size)
+                assert peer[0] in EXIT_OUT.values()
+                server.sendto(b"seen " + data, peer)
+                unwrapped = socks5.unwrap(sock.recv(65535))
+                assert unwrapped is not None
+                assert unwrapped[0] == target(address, port), "answers tell who really sent them"
+                assert unwrapped[1] == b"seen " + data
 
 
 def test_a_link_is_no_way_in(street: Street, gateway: Plait) -> None:

@@ -88,7 +88,8 @@ class Street:
         self.at(0.0, lambda: self._tell(lambda: self.judging.tick(self.now)))
         for road in roads:
             self._tick(road)
-            self.at(REPORTS, lambda road=road: self._report(road))  # type: ignore[misc]
+            if road.busy:
+                self.at(REPORTS, lambda road=road: self._report(road))  # type: ignore[misc]
 
     def at(self, when: float, what: Callable[[], None]) -> None:
         """Let something happen."""
@@ -117,6 +118,20 @@ class Street:
     def sleep(self, seconds: float) -> None:
         """Our own processes are not let run for so long; what arrives meanwhile waits in sockets."""
         self._asleep_until = self.now + seconds
+
+    def load(self, name: str, busy: bool) -> None:
+        """Connections begin to carry data over a road, or stop."""
+        road = self.roads[name]
+        if busy and not road.busy:
+            self.after(REPORTS, lambda: self._report(road))
+        road.busy = busy
+
+    def hasten(self, thrift: float) -> None:
+        """Ordinary probes at another pace from now on."""
+        self.thrift = thrift
+        self._tell(lambda: None)
+        for road in self.roads.values():
+            self._tick(road)
 
     def link(self, name: str, linked: bool) -> None:
         """A carrier comes or goes."""
@@ -241,8 +256,10 @@ class Street:
 
     def _report(self, road: Road) -> None:
         """What the workers say while something moves or waits."""
-        self.after(REPORTS if road.busy else 10 * REPORTS, lambda: self._report(road))
-        if not road.busy or not road.linked or self.now < self._asleep_until:
+        if not road.busy:
+            return
+        self.after(REPORTS, lambda: self._report(road))
+        if not road.linked or self.now < self._asleep_until:
             road.stopped = -1.0
             return
         rtt = 2 * road.delay

@@ -131,18 +131,21 @@ class _Seat:
 
 
 class Bench:
-    """Who sits on it, and why. ``look`` is to be called about once a second, and on every change."""
+    """Who sits on it, and why. ``look`` is to be called about once a second while anything is measured."""
 
     def __init__(self) -> None:
         self._seats: dict[str, _Seat] = {}
         self._all = 0.0
 
-    @property
-    def restless(self) -> bool:
-        """Whether time alone may change something."""
-        return any(
-            seat.why or seat.since is not None or seat.trial is not None for seat in self._seats.values()
-        )
+    def deadline(self, now: float) -> float | None:
+        """When to look again if nothing is measured before."""
+        times = []
+        for seat in self._seats.values():
+            if seat.since is not None:
+                times.append(seat.since + (seat.wait if seat.why else CONFIRM))
+            elif seat.trial is not None:
+                times.append(now + 1.0)
+        return min(times, default=None)
 
     def look(self, players: Mapping[str, Measured], now: float) -> Mapping[str, str]:
         """Those of the ``players`` (paths that carry by mode and by health) that are benched, and why."""

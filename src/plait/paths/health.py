@@ -310,7 +310,9 @@ class Health:
         pairs = self._of_exit(exit_name)
         doubted = False
         for pair in pairs:
-            if not (pair.missed or pair.waiting or pair.state is not Condition.UP):
+            if pair.state is Condition.DOWN or not (
+                pair.missed or pair.waiting or pair.state is not Condition.UP
+            ):
                 continue
             weight, attested = self._evidence(pair, pairs, now)
             if pair.state in (Condition.UP, Condition.UNKNOWN, Condition.DOUBT, Condition.LOST):
@@ -346,11 +348,12 @@ class Health:
         missing, stuck = pair.missing(now), pair.stuck(now)
         if not missing and not stuck:
             return 0.0, 0.0
+        earliest = min(missing, default=now)
         # A witness speaks of the moment when the exit had its question: halfway between.
         proofs = [
             (sent, (sent + arrived) / 2)
             for sent, arrived, path in self._proofs[pair.exit]
-            if path != pair.path and arrived <= now - _GRACE
+            if path != pair.path and arrived <= now - _GRACE and arrived >= earliest
         ]
         way = (pair.estimate.rtt or 0.0) / 2
         window = _SAME_TIME if pair.echoing else _SAME_TIME_TCP

@@ -61,6 +61,7 @@ class Judge:
         """How exits stand, and which one serves whom."""
         self._paths: dict[str, _Path] = {}
         self._linked: dict[str, bool] = {}
+        self._standings: dict[str, Standing] = {}
         self._benched: Mapping[str, str] = {}
         self._looked = -inf
         self._lingering: dict[str, float] = {}
@@ -144,7 +145,7 @@ class Judge:
 
     def standings(self, now: float) -> dict[str, Standing]:
         """How each path stands."""
-        found = self._health.standings(now)
+        found = dict(self._standings)
         for name, why in self._benched.items():
             found[name] = replace(found[name], benched=why)
         for name, until in self._lingering.items():
@@ -178,8 +179,9 @@ class Judge:
         times = [at for at in (self._health.deadline(now), self.exits.deadline()) if at is not None]
         times += self._train_times(now).values()
         times += [until for until in self._lingering.values() if until > now]
-        if self._bench.restless:
-            times.append(self._looked + _LOOK)
+        bench = self._bench.deadline(now)
+        if bench is not None:
+            times.append(max(bench, self._looked + _LOOK))
         return min((max(at, now) for at in times), default=None)
 
     # Inside.
@@ -192,7 +194,7 @@ class Judge:
 
     def _settle(self, now: float) -> None:
         """What follows from what is known now."""
-        standings = self._health.standings(now)
+        standings = self._standings = self._health.standings(now)
         silent = self._health.silent_exits()
         for peer in self._config.peers:
             rtt, loss = self._health.quality(peer.name)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.paths.bench import LONGEST_WAIT, TRIAL, WAIT, Bench, Measured, best_of, compare
+from plait.paths.bench import CONFIRM, LONGEST_WAIT, TRIAL, WAIT, Bench, Measured, best_of, compare
 
 MBIT = 1_000_000
 
@@ -224,6 +224,12 @@ def test_a_path_is_off_the_bench_when_the_better_one_has_gone() -> None:
 def test_a_quiet_bench_needs_no_clock() -> None:
     bench = Bench()
     bench.look({"a": GOOD, "b": GOOD}, 0.0)
-    assert not bench.restless
+    assert bench.deadline(0.0) is None
     bench.look({"a": GOOD, "b": BAD}, 1.0)
-    assert bench.restless
+    assert bench.deadline(1.0) == 1.0 + CONFIRM
+    bench.look({"a": GOOD, "b": BAD}, 1.0 + CONFIRM)
+    assert bench.deadline(3.0) is None
+    bench.look({"a": GOOD, "b": GOOD}, 4.0)
+    assert bench.deadline(4.0) == 4.0 + WAIT
+    bench.look({"a": GOOD, "b": GOOD}, 4.0 + WAIT)
+    assert bench.deadline(30.0) == 31.0  # a trial is watched

@@ -101,7 +101,7 @@ class Sender:
         self.dropped = 0
         """Segments left out because bulk had waited for too long."""
         self.refused = 0
-        """Payloads refused because too much was waiting."""
+        """Payloads refused because too much was waiting, or there was no path."""
         self.resent = 0
         """Segments sent again."""
         self.given_up = 0
@@ -157,14 +157,15 @@ class Sender:
 
         ``key`` is the protocol number, the addresses and, at its end, the ports of the flow, two bytes
         each (zeros where there are none). The driver keeps the payload until `released` names its
-        ``token``. False: too much is waiting already, and the token was not taken.
+        ``token``. False: too much is waiting already or no path can be used; the token was not taken.
         """
         flow = self._flows.get(key)
         if flow is None:
             flow = self._new_flow(key, now)
         else:
             self._flows.move_to_end(key)
-        if self._waiting.bytes + self._pinned.bytes > MOST_BYTES or not 0 < count <= MOST_SEGMENTS:
+        waiting = self._waiting.bytes + self._pinned.bytes
+        if waiting > MOST_BYTES or not self._usable or not 0 < count <= MOST_SEGMENTS:
             self.refused += 1
             return False
         flow.used_at = now
@@ -210,17 +211,18 @@ class Sender:
     def _send_next(self, ways: list[Way], now: float, out: list[Parcel]) -> bool:
         """One run of what waits, if a path takes it."""
         queue, best = self._waiting, self._best
-        way: Way | None
-        turn = self._pinned and (self._pinned_next or not queue)
-        if turn and best and best.pace.ready(best.flight.bytes, now):
+        way: Way | None = None
+        if not self._pinned or best is None or not best.pace.ready(best.flight.bytes, now):
+            best = None
+        if queue and (best is None or not self._pinned_next):
+            way = choose(ways, queue.bytes, now)
+        if way is not None:
+            self._pinned_next = self._pinned_next or way is self._best
+        elif best is not None:
             queue, way = self._pinned, best
             self._pinned_next = False
         else:
-            way = choose(ways, queue.bytes, now) if queue else None
-            if way is None:
-                return False
-            if way is best:
-                self._pinned_next = True
+            return False
         flow = queue.head()
         if flow.must_drop(self._target, now):
             self._leave_out(queue, flow)
@@ -285,7 +287,7 @@ class Sender:
 
         What is lost a second time stops its whole flow for long: a second copy is cheaper.
         """
-        ways = [way for way in soonest(self._usable, now, 2) if _has_room(way, now)]
+        ways = soonest([way for way in self._usable if _has_room(way, now)], now, 2)
         if not ways:
             return False
         first = ways[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from plait.tunnel import sender as module
@@ -213,9 +215,9 @@ def test_a_backup_is_used_when_nothing_else_is_left() -> None:
     driver.sender.offer(BULK, 2, 1, 1500, 0.1)
     assert [run.path for run in driver.poll(0.1)] == [1]
     driver.sender.set_path(1, 0.0, mode=Mode.OFF)
-    driver.sender.offer(BULK, 3, 1, 1500, 0.2)
-    assert driver.poll(0.2) == []
+    assert not driver.sender.offer(BULK, 3, 1, 1500, 0.2)
     driver.sender.set_path(0, 0.0, mode=Mode.ON)
+    driver.sender.offer(BULK, 3, 1, 1500, 0.3)
     assert [run.path for run in driver.poll(0.3)] == [0]
 
 
@@ -240,10 +242,45 @@ def test_weights_lower_a_share() -> None:
 
 def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 3000)
-    driver = Driver(0, Wish.BOND)
+    driver = Driver(1, Wish.BOND)
     taken = [driver.sender.offer(BULK, token, 1, 1500, 0.0) for token in range(5)]
     assert taken == [True, True, True, False, False]
     assert driver.sender.refused == 2
+
+
+def test_without_a_path_nothing_is_taken() -> None:
+    driver = Driver(0)
+    assert not driver.sender.offer(UDP, 1, 1, 228, 0.0)
+    assert driver.poll(0.0) == []
+    assert driver.sender.deadline() is None
+
+
+def test_when_it_says_now_there_is_something_to_do() -> None:
+    """Else the driver would run in circles: pinned, ordered and lost things on paths of all kinds."""
+    wishes = (Wish.FAILOVER, Wish.ORDERED, Wish.BOND)
+    driver = Driver(3)
+    driver.sender = Sender(0.0, lambda key: wishes[key[-1]])
+    for path in range(3):
+        driver.sender.set_path(path, 0.0, mode=Mode.ON)
+    draw = random.Random(5)
+    now, token, idle = 0.0, 0, 0
+    waiting: list[tuple[float, int, int]] = []
+    while now < 3.0:
+        if now < 2.0 and draw.random() < 0.5:
+            token += 1
+            driver.sender.offer(
+                bytes((17, 0, 0, 0, draw.randrange(3))), token, draw.choice((1, 40)), 1400, now
+            )
+        runs = driver.poll(now)
+        driver.sender.probes(now)
+        waiting += ((now + 0.01 * (run.path + 1), run.path, driver.counters[run.path] - 1) for run in runs)
+        due = driver.sender.deadline()
+        idle = idle + 1 if due is not None and due <= now and not runs else 0
+        assert idle < 3
+        now = max(now, min(due if due is not None else now + 0.01, now + 0.01))
+        for _, path, last in [each for each in waiting if each[0] <= now and draw.random() < 0.9]:
+            driver.ack(path, max(0, last - draw.choice((1, 50))), last, now)
+        waiting = [each for each in waiting if each[0] > now]
 
 
 def test_flows_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,6 @@ class Daemon:
         self._names = Names(config.peers)
         await self._names.refresh()
         self._supervisor = Supervisor(self._job, self._rundir.remember_workers)
-        self._watch = Watch([peer.name for peer in config.peers], self._supervisor, self._exits_changed)
         self._keeper = Keeper(
             self._host,
             self._modes.merged(config),
@@ -106,7 +105,8 @@ class Daemon:
             before=self._rundir.remember_host,
         )
         self._hooks = Hooks()
-        self._judgement = Judgement(self._keeper.config, self._keeper, self._supervisor)
+        self._judgement = Judgement(self._keeper.config, self._keeper, self._supervisor, self._exits_changed)
+        self._watch = Watch([peer.name for peer in config.peers], self._supervisor, self._judgement.probed)
         self._courier = Courier(self._judgement)
         self._judgement.prober = self._courier
         self._mender = Mender(self._keeper)
@@ -120,7 +120,7 @@ class Daemon:
             self._keeper,
             self._supervisor,
             self._watch,
-            self._judgement.figures,
+            self._judgement,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
         server = ControlServer(
@@ -239,7 +239,9 @@ class Daemon:
             self._mender.heard(worker, [Lacking.from_json(each) for each in lacking])
 
     def _exits_changed(self) -> None:
-        lost = self._watch.all_lost
+        # An exit that was silent answers, or one that answered is silent: know more of it at once.
+        self._watch.look()
+        lost = self._judgement.all_lost
         if self._keeper.taking == lost:
             gateway = self._config.gateway
             assert gateway is not None

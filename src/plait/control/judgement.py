@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from plait.config.model import Config
@@ -17,12 +17,17 @@ from plait.control.keeper import Keeper
 from plait.control.supervisor import Supervisor
 from plait.paths.choice import probe_ways
 from plait.paths.estimate import Figures
+from plait.paths.exits import ExitStanding, ExitState
 from plait.paths.judge import Judge
 from plait.paths.model import Way
 from plait.paths.pair import Carried
 from plait.relay.orders import Traffic
 
 log = logging.getLogger(__name__)
+
+
+_LEAST = 0.002
+"""Seconds between two rounds of thought: whatever a deadline says, others have work, too."""
 
 
 class Prober(Protocol):
@@ -42,13 +47,18 @@ class Prober(Protocol):
 
 
 class Judgement:
-    """Holds the judge of all paths and exits."""
+    """Holds the judge of all paths and exits; ``exits_changed`` is called when an exit is lost or back,
+    or another one takes over."""
 
-    def __init__(self, config: Config, keeper: Keeper, supervisor: Supervisor) -> None:
+    def __init__(
+        self, config: Config, keeper: Keeper, supervisor: Supervisor, exits_changed: Callable[[], None]
+    ) -> None:
         self._keeper = keeper
         self._supervisor = supervisor
         self._config = config
         self._judge = Judge(config, self._now())
+        self._exits_changed = exits_changed
+        self._exits = self._exits_now()
         self._ways: Mapping[str, tuple[Way, ...]] = {}
         self._owners: dict[tuple[str, str], str] = {}
         self._settling: asyncio.Handle | None = None
@@ -65,6 +75,19 @@ class Judgement:
     def figures(self, path: str) -> Figures:
         """What a path measures now."""
         return self._judge.figures(path)
+
+    @property
+    def all_lost(self) -> bool:
+        """Whether no exit is left."""
+        return self._judge.exits.all_lost
+
+    def exit_standings(self) -> Mapping[str, ExitStanding]:
+        """How each exit stands."""
+        return self._judge.exit_standings()
+
+    def serving(self) -> Mapping[str, str | None]:
+        """Which exit serves new connections that are meant for each; None while none can."""
+        return self._judge.exits.serving()
 
     async def stop(self) -> None:
         """Judge no more."""
@@ -119,6 +142,11 @@ class Judgement:
         self._judge.session(exit, up)
         self._soon()
 
+    def probed(self, exit: str, state: str, why: str) -> None:
+        """A probe through the real transport has ended."""
+        self._judge.probed(exit, state, why, self._now())
+        self._soon()
+
     def traffic(self, reports: Iterable[Traffic]) -> None:
         """What a worker's connections show."""
         now = self._now()
@@ -158,7 +186,15 @@ class Judgement:
                 self.prober.train(asks.trains)
         for exit_name, path in asks.connects:
             self._connect(exit_name, path)
+        exits = self._exits_now()
+        if exits != self._exits:
+            self._exits = exits
+            self._exits_changed()
         self._wait(now)
+
+    def _exits_now(self) -> tuple[Mapping[str, str | None], Mapping[str, ExitState]]:
+        states = {name: standing.state for name, standing in self.exit_standings().items()}
+        return self.serving(), states
 
     def _wait(self, now: float) -> None:
         if self._timer is not None:
@@ -166,7 +202,7 @@ class Judgement:
             self._timer = None
         deadline = self._judge.deadline(now)
         if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+            self._timer = asyncio.get_running_loop().call_at(max(deadline, now + _LEAST), self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from statistics import median
 
 from plait import __version__
 from plait.config.model import Mode
+from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper
 from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up
 from plait.control.supervisor import Supervisor
 from plait.control.watch import Watch
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import LinkCounters
-from plait.paths.estimate import Figures
+from plait.paths.exits import ExitStanding, ExitState
 from plait.paths.state import states
 
 _EVERY = 1.0
@@ -34,7 +35,7 @@ class Reporter:
         keeper: Keeper,
         supervisor: Supervisor,
         watch: Watch,
-        figures: Callable[[str], Figures],
+        judgement: Judgement,
     ) -> None:
         self._role = role
         self._started = started
@@ -42,7 +43,7 @@ class Reporter:
         self._keeper = keeper
         self._supervisor = supervisor
         self._watch = watch
-        self._figures = figures
+        self._judgement = judgement
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
         self.configured: dict[str, Mode] = {}
@@ -85,24 +86,33 @@ class Reporter:
             pid=os.getpid(),
             uptime=round(time.monotonic() - self._started, 1),
             sessions=add_up([*figures, *self._supervisor.retired]),
-            exits=tuple(
-                ExitStatus(
-                    name=view.name,
-                    state="down"
-                    if view.state == "silent"
-                    else "up"
-                    if view.state == "foreign"
-                    else view.state,
-                    rtt_ms=view.rtt_ms,
-                    why=view.why,
-                )
-                for view in self._watch.exits.values()
-            ),
+            exits=self._exits(),
             paths=self._paths(figures),
             workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),
             restarts=self._supervisor.restarts,
             intercepting=self._keeper.taking and self._keeper.view.snapshot.nft_digest is not None,
         )
+
+    def _exits(self) -> tuple[ExitStatus, ...]:
+        """What is judged of each, in the words of the last probe where that says more."""
+        standings = self._judgement.exit_standings()
+        found = []
+        for view in self._watch.exits.values():
+            standing = standings.get(view.name, ExitStanding())
+            why = view.why if view.state != "up" else standing.why
+            state = standing.state
+            if state is ExitState.UNKNOWN and view.failures:
+                # Judged it will be after the second failure; nothing good is known until then.
+                state = ExitState.DOWN
+            found.append(
+                ExitStatus(
+                    name=view.name,
+                    state=state.value,
+                    rtt_ms=view.rtt_ms if state is not ExitState.DOWN else None,
+                    why=why or standing.why,
+                )
+            )
+        return tuple(found)
 
     def _paths(self, figures: list[dict[str, object]]) -> tuple[PathStatus, ...]:
         keeper = self._keeper
@@ -115,7 +125,7 @@ class Reporter:
             tx_bps, rx_bps = self._rates.get(path.interface, (0, 0))
             flows = [flow for source in reach.sources for flow in carried.get(str(source.address), ())]
             sent = sum(flow[1] for flow in flows)
-            measured = self._figures(path.name)
+            measured = self._judgement.figures(path.name)
             rtt, loss = measured.rtt, measured.loss
             if rtt is None and flows:
                 rtt = median(flow[0] for flow in flows) / 1e6

@@ -1,7 +1,7 @@
-"""Watching the exits: a probe through the real transport every few seconds, and what follows from it.
+"""Watching the exits: a probe through the real transport every few seconds.
 
-An exit counts as lost after two failed probes in a row, half a second apart, and as back after one
-good one. What is done about it (taking the LAN's TCP or not) is the daemon's business.
+What follows from it is judged elsewhere (`plait.paths.exits`), together with what the paths say. A probe
+of an exit whose host is silent takes seconds to fail, so the next one does not wait for it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ EVERY = 5.0
 """Seconds between probes of an exit that is well."""
 DOUBTFUL = 0.5
 """… after a probe that failed, and while an exit is lost."""
-_FAILURES = 2
-_USELESS = ("down", "silent")
+_TICK = 0.1
+_SERVES = ("up", "foreign")
 
 
 @dataclass(frozen=True, slots=True)
 class ExitView:
-    """What is known of an exit."""
+    """What the last probe of an exit has shown."""
 
     name: str
     state: str = "unknown"
@@ -35,64 +35,71 @@ class ExitView:
     why: str = ""
     failures: int = 0
 
-    @property
-    def lost(self) -> bool:
-        """Whether nothing can be expected of it now: it is not there, or it does not know our key."""
-        return self.state in _USELESS and self.failures >= _FAILURES
-
 
 class Watch:
-    """Probes each exit; ``changed`` is called when one is lost or back."""
+    """Probes each exit; ``probed`` is told the name, the state and why."""
 
-    def __init__(self, names: list[str], supervisor: Supervisor, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, names: list[str], supervisor: Supervisor, probed: Callable[[str, str, str], None]
+    ) -> None:
         self.exits = {name: ExitView(name) for name in names}
         self._supervisor = supervisor
-        self._changed = changed
-        self._soon = asyncio.Event()
-
-    @property
-    def all_lost(self) -> bool:
-        """Whether no exit is left."""
-        return bool(self.exits) and all(view.lost for view in self.exits.values())
+        self._probed = probed
+        self._due: dict[str, float] = {}
+        self._served: dict[str, float] = {}
+        """When the last probe began that found an exit well."""
+        self._probes: set[asyncio.Task[None]] = set()
 
     def replace(self, names: list[str]) -> None:
         """The config has other exits now."""
         self.exits = {name: self.exits.get(name, ExitView(name)) for name in names}
-        self._soon.set()
+        self.look()
 
     def look(self) -> None:
-        """The ways have changed: probe now."""
-        self._soon.set()
+        """Something has changed: probe now."""
+        self._due.clear()
 
     async def run(self) -> None:
         """Probe for ever."""
-        while True:
-            await asyncio.gather(*(self._probe(name) for name in list(self.exits)))
-            doubtful = any(view.failures or view.state == "unknown" for view in self.exits.values())
-            try:
-                async with asyncio.timeout(DOUBTFUL if doubtful else EVERY):
-                    await self._soon.wait()
-            except TimeoutError:
-                pass
-            self._soon.clear()
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                now = loop.time()
+                for name, view in self.exits.items():
+                    if self._due.get(name, now) <= now:
+                        self._due[name] = now + (EVERY if view.state in _SERVES else DOUBTFUL)
+                        task = asyncio.create_task(self._probe(name), name=f"probe of {name}")
+                        self._probes.add(task)
+                        task.add_done_callback(self._probes.discard)
+                await asyncio.sleep(_TICK)
+        finally:
+            for task in self._probes:
+                task.cancel()
 
     async def _probe(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         answers = await self._supervisor.ask("probe", one=True, exit=name)
         result = answers[0].get("probe") if answers else None
         if not isinstance(result, dict) or name not in self.exits:
             return
         old = self.exits[name]
         state, why = str(result["state"]), str(result["why"])
-        rtt = float(result["rtt_ms"]) if state != "down" else None
-        new = ExitView(name, state, rtt, why, old.failures + 1 if state in _USELESS else 0)
+        if state in _SERVES:
+            self._served[name] = max(begun, self._served.get(name, begun))
+            new = ExitView(name, state, float(result["rtt_ms"]), why)
+        elif begun <= self._served.get(name, 0.0):
+            return  # an old question; a later one was answered
+        else:
+            rtt = float(result["rtt_ms"]) if state != "down" else None
+            new = ExitView(name, state, rtt, why, old.failures + 1)
+            self._due[name] = min(self._due.get(name, begun), loop.time() + DOUBTFUL)
         self.exits[name] = new
         # One failed dial is no news, two are; anything else is said as soon as it is seen.
-        known_down = old.state == "down" and old.lost
-        news = new.lost and not known_down if state == "down" else state != old.state
-        if news:
+        first_down = state == "down" and new.failures == 2
+        if first_down or (state != "down" and state != old.state):
             _say(new)
-        if new.lost != old.lost:
-            self._changed()
+        self._probed(name, state, why)
 
 
 def _say(view: ExitView) -> None:

@@ -294,6 +294,8 @@ class Exit:
 class Tunnel:
     """``[tunnel]``: the datagram tunnel, the same for both roles."""
 
+    serve: bool = False
+    """Whether the exit forwards what gateways send through the tunnel. Its kernel must forward packets."""
     subnet: IPv4Network | IPv6Network = IPv4Network("10.188.0.0/16")
     """Addresses that the exit hands to gateways."""
     masquerade: bool = True

@@ -236,6 +236,7 @@ def _user(table: Table) -> model.User:
 def _tunnel(table: Table) -> model.Tunnel:
     table.refuse_unknown(KEYS["[tunnel]"], _others("[tunnel]"))
     return model.Tunnel(
+        serve=table.take("serve", values.boolean, _TUNNEL.serve),
         subnet=table.take("subnet", values.network, _TUNNEL.subnet),
         masquerade=table.take("masquerade", values.boolean, _TUNNEL.masquerade),
         mtu=table.take("mtu", values.mtu, _TUNNEL.mtu),

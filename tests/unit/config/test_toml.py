@@ -163,7 +163,7 @@ def test_the_long_exit() -> None:
         ),
     )
     assert config.tunnel == model.Tunnel(
-        subnet=ip_network("fd88::/64"), masquerade=False, mtu=1400, name="plait7"
+        serve=True, subnet=ip_network("fd88::/64"), masquerade=False, mtu=1400, name="plait7"
     )
 
 

@@ -101,8 +101,8 @@ class Reporter:
             standing = standings.get(view.name, ExitStanding())
             why = view.why if view.state != "up" else standing.why
             state = standing.state
-            if state is ExitState.UNKNOWN and view.failures:
-                # Judged it will be after the second failure; nothing good is known until then.
+            if view.state == "silent" or (state is ExitState.UNKNOWN and view.failures):
+                # It will be judged after the second failure; nothing good is known until then.
                 state = ExitState.DOWN
             found.append(
                 ExitStatus(

@@ -144,8 +144,10 @@ class Pair:
     def missing(self, now: float) -> list[float]:
         """When those probes were sent whose answers are missing by now. An answer that comes late makes
         us more patient with the others that are out."""
-        latest = now - self.estimate.patience(now) if self.missed else 0.0
-        return [each for each in self.missed if each <= latest]
+        if not self.missed:
+            return []
+        patience = self.estimate.patience(now)
+        return [each for each in self.missed if each + patience <= now]
 
     def stuck(self, now: float) -> int:
         """Live connections wait: how many missing answers that is worth."""

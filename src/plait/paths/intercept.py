@@ -36,15 +36,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from plait.config.model import (
     Config,
     Gateway,
     Intercept,
     IPAddress,
-    IPNetwork,
-    Rule,
     TcpVia,
     UdpVia,
     Verdict,
@@ -52,25 +49,7 @@ from plait.config.model import (
 )
 from plait.paths.marks import FWMARK, FWMARK_ANSWER, FWMARK_MASK, NFT_TABLE
 from plait.paths.model import Detour, Ruleset
-
-RESERVED: tuple[IPNetwork, ...] = (
-    IPv4Network("0.0.0.0/8"),
-    IPv4Network("10.0.0.0/8"),
-    IPv4Network("100.64.0.0/10"),
-    IPv4Network("127.0.0.0/8"),
-    IPv4Network("169.254.0.0/16"),
-    IPv4Network("172.16.0.0/12"),
-    IPv4Network("192.168.0.0/16"),
-    IPv4Network("224.0.0.0/4"),
-    IPv4Network("240.0.0.0/4"),
-    IPv6Network("::/128"),
-    IPv6Network("::1/128"),
-    IPv6Network("fc00::/7"),
-    IPv6Network("fe80::/10"),
-    IPv6Network("ff00::/8"),
-)
-"""Not taken unless a rule names them: what RFC 6890 does not let into the Internet. The documentation
-and benchmark ranges are left out: nobody lives there, and labs use them as their Internet."""
+from plait.paths.nftext import RESERVED, addresses, braces, indent, matches, return_to
 
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 _NO_SYN = "tcp flags & (fin | syn | rst | ack) != syn"
@@ -112,19 +91,19 @@ def ruleset(
     tproxy = gateway.intercept is Intercept.TPROXY
     listening = ports(config)
     own = [address for addresses in exits.values() for address in addresses]
-    lan = _braces(f'"{name}"' for name in gateway.lan)
+    lan = braces(f'"{name}"' for name in gateway.lan)
     body = [
-        *_addresses("exits", own),
-        *_addresses("bypass", gateway.bypass),
-        *_addresses("reserved", RESERVED),
+        *addresses("exits", own),
+        *addresses("bypass", gateway.bypass),
+        *addresses("reserved", RESERVED),
     ]
     guard = ["type filter hook input priority filter; policy accept;"]
     if takes_tcp(gateway):
         body += [
             "chain take {",
-            *_indent(_head(tproxy, lan, listening.values())),
-            *_indent(_passing(lan, tproxy, listening.values())),
-            *_indent(_decisions(config, listening, taking)),
+            *indent(_head(tproxy, lan, listening.values())),
+            *indent(_passing(lan, tproxy, listening.values())),
+            *indent(_decisions(config, listening, taking)),
             "}",
             "",
         ]
@@ -132,12 +111,12 @@ def ruleset(
     if takes_udp(gateway):
         body += [
             "chain take_udp {",
-            *_indent(_passing_udp(lan)),
-            *_indent(_decisions(config, listening, taking, udp=True)),
+            *indent(_passing_udp(lan)),
+            *indent(_decisions(config, listening, taking, udp=True)),
             "}",
             "",
             "chain answer_udp {",
-            *_indent(
+            *indent(
                 [
                     "type filter hook output priority raw; policy accept;",
                     f"meta mark & {FWMARK_MASK:#010x} == {FWMARK_ANSWER:#010x} notrack",
@@ -146,11 +125,11 @@ def ruleset(
             "}",
             "",
         ]
-        guard.append(f"udp dport {_braces(listening.values())} {_NOT_OURS} drop")
+        guard.append(f"udp dport {braces(listening.values())} {_NOT_OURS} drop")
     guard += _guard_proxies(config)
     body += [
         "chain guard {",
-        *_indent(guard),
+        *indent(guard),
         "}",
         *_steering(detours),
     ]
@@ -161,7 +140,7 @@ def ruleset(
         f"table inet {NFT_TABLE} {{",
         f'\tcomment "{digest}"',
         "",
-        *_indent(body),
+        *indent(body),
         "}",
     ]
     return Ruleset(text="\n".join(lines) + "\n", digest=digest)
@@ -182,7 +161,7 @@ def _steering(detours: Sequence[Detour]) -> list[str]:
     return [
         "",
         "chain steer {",
-        *_indent(["type nat hook output priority -100; policy accept;", *rules]),
+        *indent(["type nat hook output priority -100; policy accept;", *rules]),
         "}",
     ]
 
@@ -199,18 +178,18 @@ def _head(tproxy: bool, lan: str, listening: Iterable[int]) -> list[str]:
         f"iifname != {lan} return",
         "meta l4proto != tcp return",
         f"socket transparent 1 socket wildcard 0 {_MARK_OURS} accept",
-        f"{_NO_SYN} tcp dport != {_braces(listening)} socket transparent 1 {_MARK_OURS} accept",
+        f"{_NO_SYN} tcp dport != {braces(listening)} socket transparent 1 {_MARK_OURS} accept",
     ]
 
 
 def _passing(lan: str, tproxy: bool, listening: Iterable[int]) -> list[str]:
     """Who is never taken, before any rule of the config."""
     return [
-        f"{_NO_SYN}{f' tcp dport != {_braces(listening)}' if tproxy else ''} return",
+        f"{_NO_SYN}{f' tcp dport != {braces(listening)}' if tproxy else ''} return",
         "fib daddr type local return",
         f"fib daddr oifname {lan} return",
-        *_return_to("exits"),
-        *_return_to("bypass"),
+        *return_to("exits"),
+        *return_to("bypass"),
     ]
 
 
@@ -224,8 +203,8 @@ def _passing_udp(lan: str) -> list[str]:
         "ct direction reply return",
         "fib daddr type { local, broadcast, anycast, multicast } return",
         f"fib daddr oifname {lan} return",
-        *_return_to("exits"),
-        *_return_to("bypass"),
+        *return_to("exits"),
+        *return_to("bypass"),
     ]
 
 
@@ -236,10 +215,10 @@ def _decisions(config: Config, listening: Mapping[str, int], taking: bool, *, ud
     for rule in config.rules:
         if rule.protocol or rule.mac or rule.domain:
             continue  # these are not served yet, and without them the rule would match too much
-        for match in _matches(rule, "udp" if udp else "tcp"):
+        for match in matches(rule, "udp" if udp else "tcp"):
             verdict = _verdict(rule.to, match, gateway, listening, taking, udp=udp)
             lines.append(f"{match} {verdict}".strip())
-    lines += _return_to("reserved")
+    lines += return_to("reserved")
     if config.peers:
         lines.append(_verdict(config.peers[0].name, "", gateway, listening, taking, udp=udp))
     return lines
@@ -269,97 +248,19 @@ def _verdict(
     return f"meta l4proto {'udp' if udp else 'tcp'} {taken}"  # nft wants to read it beside each
 
 
-def _matches(rule: Rule, protocol: str) -> list[str]:
-    """What a rule is about; one nftables rule for each IP version it can be about."""
-    port = f"{protocol} dport " + _braces(_port_ranges(rule.port)) if rule.port else ""
-    if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
-        return [port]
-    matches = []
-    for version, word in ((4, "ip"), (6, "ip6")):
-        sources = _collapsed(rule.source, version)
-        destinations = _collapsed(rule.destination, version)
-        if (rule.source and not sources) or (rule.destination and not destinations):
-            continue
-        parts = []
-        if sources:
-            parts.append(f"{word} saddr {_braces(sources)}")
-        if destinations:
-            parts.append(f"{word} daddr {_braces(destinations)}")
-        elif rule.to is not Verdict.DIRECT:
-            parts.append(f"{word} daddr != @reserved{version}")
-        if port:
-            parts.append(port)
-        matches.append(" ".join(parts))
-    return matches
-
-
 def _guard(tproxy: bool, listening: Iterable[int]) -> str:
     """Nobody talks to the interceptor's ports unless intercepted: it would be made to dial itself."""
     taken = _NOT_OURS if tproxy else "ct status & dnat != dnat"
-    return f"tcp dport {_braces(listening)} {_SYN} {taken} reject with tcp reset"
+    return f"tcp dport {braces(listening)} {_SYN} {taken} reject with tcp reset"
 
 
 def _guard_proxies(config: Config) -> list[str]:
     """A proxy that asks nobody who comes is not for those who come by a link that leads out, though its
     address may be known there: this host answers for all its addresses on every link."""
-    links = _braces(f'"{path.interface}"' for path in config.paths)
+    links = braces(f'"{path.interface}"' for path in config.paths)
     return [
         f"iifname {links} {'ip' if address.version == 4 else 'ip6'} daddr {address} tcp dport {port} "
         "reject with tcp reset"
         for address, port in (proxy.listen for proxy in config.proxies if not proxy.username)
         if config.paths
     ]
-
-
-def _return_to(name: str) -> list[str]:
-    return [f"ip daddr @{name}4 return", f"ip6 daddr @{name}6 return"]
-
-
-def _addresses(name: str, values: Iterable[IPAddress | IPNetwork]) -> list[str]:
-    """Two sets, one of each IP version."""
-    found = list(values)
-    lines: list[str] = []
-    for version in (4, 6):
-        elements = _collapsed(found, version)
-        lines += _set(f"{name}{version}", f"ipv{version}_addr", elements)
-    return lines
-
-
-def _set(name: str, kind: str, elements: list[str]) -> list[str]:
-    lines = [f"set {name} {{", f"\ttype {kind}; flags interval;"]
-    if elements:
-        lines += ["\telements = {", *(f"\t\t{element}," for element in elements), "\t}"]
-    return [*lines, "}", ""]
-
-
-def _collapsed(values: Iterable[IPAddress | IPNetwork], version: int) -> list[str]:
-    """Those of one IP version, without overlaps, which nft does not take in an anonymous set."""
-    merged: Iterable[IPNetwork]
-    if version == 4:
-        merged = collapse_addresses(
-            IPv4Network(value) for value in values if isinstance(value, IPv4Address | IPv4Network)
-        )
-    else:
-        merged = collapse_addresses(
-            IPv6Network(value) for value in values if isinstance(value, IPv6Address | IPv6Network)
-        )
-    return [str(each.network_address if each.num_addresses == 1 else each) for each in merged]
-
-
-def _port_ranges(ranges: Iterable[tuple[int, int]]) -> list[str]:
-    """Port ranges, without overlaps."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
-        else:
-            merged.append((first, last))
-    return [str(first) if first == last else f"{first}-{last}" for first, last in merged]
-
-
-def _braces(values: Iterable[object]) -> str:
-    return "{ " + ", ".join(str(value) for value in values) + " }"
-
-
-def _indent(lines: Iterable[str]) -> list[str]:
-    return ["\t" + line if line else line for line in lines]

@@ -24,8 +24,9 @@ from plait.config.model import (
     WhenExitLost,
 )
 from plait.config.model import Path as Link
-from plait.paths.intercept import RESERVED, ports, ruleset
+from plait.paths.intercept import ports, ruleset
 from plait.paths.model import Detour
+from plait.paths.nftext import RESERVED
 
 GOLDEN = File(__file__).parents[2] / "golden" / "nft"
 

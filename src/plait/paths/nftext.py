@@ -1,0 +1,108 @@
+"""Words of nftables that several of our tables use. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from plait.config.model import IPAddress, IPNetwork, Rule, Verdict
+
+RESERVED: tuple[IPNetwork, ...] = (
+    IPv4Network("0.0.0.0/8"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("100.64.0.0/10"),
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("169.254.0.0/16"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv4Network("224.0.0.0/4"),
+    IPv4Network("240.0.0.0/4"),
+    IPv6Network("::/128"),
+    IPv6Network("::1/128"),
+    IPv6Network("fc00::/7"),
+    IPv6Network("fe80::/10"),
+    IPv6Network("ff00::/8"),
+)
+"""Not taken unless a rule names them: what RFC 6890 does not let into the Internet. The documentation
+and benchmark ranges are left out: nobody lives there, and labs use them as their Internet."""
+
+
+def matches(rule: Rule, protocol: str) -> list[str]:
+    """What a rule is about; one nftables rule for each IP version it can be about."""
+    port = f"{protocol} dport " + braces(port_ranges(rule.port)) if rule.port else ""
+    if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
+        return [port]
+    found = []
+    for version, word in ((4, "ip"), (6, "ip6")):
+        sources = collapsed(rule.source, version)
+        destinations = collapsed(rule.destination, version)
+        if (rule.source and not sources) or (rule.destination and not destinations):
+            continue
+        parts = []
+        if sources:
+            parts.append(f"{word} saddr {braces(sources)}")
+        if destinations:
+            parts.append(f"{word} daddr {braces(destinations)}")
+        elif rule.to is not Verdict.DIRECT:
+            parts.append(f"{word} daddr != @reserved{version}")
+        if port:
+            parts.append(port)
+        found.append(" ".join(parts))
+    return found
+
+
+def return_to(name: str) -> list[str]:
+    """Rules that leave a chain for what goes to one of two `addresses` sets."""
+    return [f"ip daddr @{name}4 return", f"ip6 daddr @{name}6 return"]
+
+
+def addresses(name: str, values: Iterable[IPAddress | IPNetwork]) -> list[str]:
+    """Two sets, one of each IP version."""
+    found = list(values)
+    lines: list[str] = []
+    for version in (4, 6):
+        elements = collapsed(found, version)
+        lines += _set(f"{name}{version}", f"ipv{version}_addr", elements)
+    return lines
+
+
+def _set(name: str, kind: str, elements: list[str]) -> list[str]:
+    lines = [f"set {name} {{", f"\ttype {kind}; flags interval;"]
+    if elements:
+        lines += ["\telements = {", *(f"\t\t{element}," for element in elements), "\t}"]
+    return [*lines, "}", ""]
+
+
+def collapsed(values: Iterable[IPAddress | IPNetwork], version: int) -> list[str]:
+    """Those of one IP version, without overlaps, which nft does not take in an anonymous set."""
+    merged: Iterable[IPNetwork]
+    if version == 4:
+        merged = collapse_addresses(
+            IPv4Network(value) for value in values if isinstance(value, IPv4Address | IPv4Network)
+        )
+    else:
+        merged = collapse_addresses(
+            IPv6Network(value) for value in values if isinstance(value, IPv6Address | IPv6Network)
+        )
+    return [str(each.network_address if each.num_addresses == 1 else each) for each in merged]
+
+
+def port_ranges(ranges: Iterable[tuple[int, int]]) -> list[str]:
+    """Port ranges, without overlaps."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return [str(first) if first == last else f"{first}-{last}" for first, last in merged]
+
+
+def braces(values: Iterable[object]) -> str:
+    """An anonymous set."""
+    return "{ " + ", ".join(str(value) for value in values) + " }"
+
+
+def indent(lines: Iterable[str]) -> list[str]:
+    """One level deeper."""
+    return ["\t" + line if line else line for line in lines]

@@ -24,6 +24,7 @@ from enum import Enum, auto
 from plait.tunnel.estimate import Estimate, Extreme
 from plait.tunnel.flight import Flight, Parcel, Verdict
 from plait.tunnel.frames import Ack
+from plait.tunnel.receipts import BYTES as ACK_BYTES
 from plait.tunnel.receipts import DELAY as ACK_DELAY
 
 FIRST_RATE = 12_500_000.0
@@ -196,7 +197,7 @@ class Pace:
     def _high(self) -> float:
         """Seconds of queue that are more than jitter or our own probing makes."""
         estimate = self.estimate
-        return max(0.5 * estimate.base, 2 * PROBE_QUEUE, 2 * estimate.rttvar)
+        return max(0.5 * estimate.base, 2 * PROBE_QUEUE, 3 * estimate.jitter)
 
     def _enter(self, phase: Phase, now: float) -> None:
         self.phase = phase
@@ -247,7 +248,9 @@ class Pace:
                 gain = min(1.02, max(0.9, 1.02 + (aim - self.estimate.queue) / (4 * base + 0.020)))
         self.rate = max(LEAST_RATE, bandwidth * gain / (1 - self._floor))
         self.quantum = int(min(LONGEST_RUN, max(1500, self.rate * self.share * BURST)))
-        self.window = bandwidth * (base * spare + ACK_DELAY + 2 * BURST) + 3 * self.quantum
+        # What has arrived and is not acknowledged yet counts as under way, too.
+        unsaid = min(ACK_DELAY * bandwidth, 2.0 * ACK_BYTES)
+        self.window = bandwidth * (base * spare + 2 * BURST) + unsaid + 3 * self.quantum
         if self.phase is Phase.STARTUP:
             self.rate = max(self.rate, FIRST_RATE)
             self.window = max(self.window, float(FIRST_WINDOW))

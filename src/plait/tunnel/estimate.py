@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
+LEAST_PATIENCE = 0.030
+"""Seconds beyond the round trip that nothing may come back: the far end is a process among others, too."""
 BASE_WINDOW = 10.0
 """Seconds for which a round without a queue is remembered (draft-cardwell-iccrg-bbr, MinRTT)."""
 
@@ -47,10 +49,12 @@ class Estimate:
     __slots__ = (
         "_base",
         "_count",
+        "_jitter",
         "_lost",
         "_sent",
         "_sum",
         "base",
+        "jitter",
         "loss",
         "owd",
         "round_mean",
@@ -74,7 +78,10 @@ class Estimate:
         """Smoothed one-way delay, but for a constant that is the same for all paths of the session."""
         self.loss = 0.0
         """Share of datagrams lost, smoothed over some hundreds of them."""
+        self.jitter = 0.0
+        """The least variation of the round trip lately: a queue that grows is none of it."""
         self._base = Extreme()
+        self._jitter = Extreme()
         self._sum = 0.0
         self._count = 0
         self._sent = 0
@@ -89,6 +96,7 @@ class Estimate:
         else:
             self.srtt, self.rttvar, self.owd = rtt, rtt / 2, owd
             self.base = self.round_mean = rtt
+            self.jitter = rtt / 2
         self._sum += rtt
         self._count += 1
 
@@ -109,6 +117,7 @@ class Estimate:
         self.round_mean = self._sum / self._count
         self._sum, self._count = 0.0, 0
         self.base = -self._base.add(-self.round_mean, now, BASE_WINDOW)
+        self.jitter = -self._jitter.add(-self.rttvar, now, BASE_WINDOW)
 
     @property
     def queue(self) -> float:
@@ -117,4 +126,4 @@ class Estimate:
 
     def patience(self, ack_delay: float) -> float:
         """Seconds after which something unacknowledged means silence (RFC 9002, section 6.2.1)."""
-        return self.srtt + max(4 * self.rttvar, 0.015) + ack_delay if self.srtt else 0.5
+        return self.srtt + max(4 * self.rttvar, LEAST_PATIENCE) + ack_delay if self.srtt else 0.5

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.tunnel.estimate import BASE_WINDOW, Estimate, Extreme
+from plait.tunnel.estimate import BASE_WINDOW, LEAST_PATIENCE, Estimate, Extreme
 
 samples = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 100)), min_size=1, max_size=50)
 
@@ -70,4 +70,4 @@ def test_patience() -> None:
     assert estimate.patience(0.04) == pytest.approx(0.050 + 0.100 + 0.040)
     for _ in range(100):
         estimate.sample(0.050, 0.0)
-    assert estimate.patience(0.04) == pytest.approx(0.050 + 0.015 + 0.040)
+    assert estimate.patience(0.04) == pytest.approx(0.050 + LEAST_PATIENCE + 0.040)

@@ -35,6 +35,9 @@ _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
 # struct mptcp_full_info: four sizes and two counts, two pointers; then struct mptcp_info.
 _FULL = struct.Struct("=6I2Q")
 _MPTCP_INFO_ROOM = 160
+_TOTALS = struct.Struct("=4Q")
+_TOTALS_AT = _FULL.size + 48
+"""Of bytes_retrans, bytes_sent, bytes_received and bytes_acked in struct mptcp_info (Linux 6.5)."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,6 +63,10 @@ class Subflow:
     segments_retrans: int
     unacked: int
     """Segments in flight."""
+    segment: int
+    """Bytes of a full segment."""
+    not_sent: int
+    """Bytes that wait for their turn to be sent."""
     last_received_ms: int
     """How long ago the last data came in."""
     last_heard_ms: int
@@ -132,22 +139,32 @@ def subflows(connection: socket.socket) -> tuple[Subflow, ...]:
     return tuple(found)
 
 
-def flows(connection: socket.socket) -> tuple[Subflow, ...]:
-    """The subflows; of a connection that is plain TCP (or whose kernel can't tell), itself as its only one.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a connection is doing."""
 
-    None when it is not established. Raises OSError when the socket can't be asked.
-    """
+    flows: tuple[Subflow, ...]
+    """Its subflows; of plain TCP itself as its only one. None when it is not established."""
+    handed: int
+    """Bytes given to subflows and not acknowledged to the connection as a whole: in flight, in their
+    queues, or come in over one path while something before them still travels over another."""
+
+
+def look(connection: socket.socket) -> Look:
+    """See what a connection does. Raises OSError when the socket can't be asked."""
     found = subflows(connection)
     if found:
-        return found
+        _, sent, _, acked = _TOTALS.unpack_from(_room.it.full, _TOTALS_AT)
+        return Look(found, max(0, sent - acked))
     raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     if len(raw) < _TCP_INFO.size:
-        return ()
+        return Look((), 0)
     tcp = _TCP_INFO.unpack(raw)
     if tcp[0] != _TCP_ESTABLISHED:
-        return ()
+        return Look((), 0)
     here, there = connection.getsockname(), connection.getpeername()
-    return (_subflow((_plain(here[0]), here[1]), (_plain(there[0]), there[1]), tcp),)
+    flow = _subflow((_plain(here[0]), here[1]), (_plain(there[0]), there[1]), tcp)
+    return Look((flow,), flow.unacked * flow.segment + flow.not_sent)
 
 
 def _subflow(here: tuple[IPAddress, int], there: tuple[IPAddress, int], tcp: tuple[int, ...]) -> Subflow:
@@ -157,6 +174,8 @@ def _subflow(here: tuple[IPAddress, int], there: tuple[IPAddress, int], tcp: tup
         remote=there[0],
         remote_port=there[1],
         unacked=tcp[12],
+        segment=tcp[10],
+        not_sent=tcp[38],
         last_received_ms=tcp[19],
         last_heard_ms=tcp[20],
         rtt_us=tcp[23],

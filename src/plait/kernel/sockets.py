@@ -5,9 +5,12 @@ Sources: include/uapi/linux/in.h, in6.h, tcp.h, mptcp.h, netfilter_ipv4.h, netfi
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import socket
 import struct
+import termios
 
 from plait.kernel.congestion import Congestion
 
@@ -87,6 +90,16 @@ def close_orderly(sock: socket.socket) -> None:
     except OSError:
         pass
     sock.close()
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ); 0 when that can't be told."""
+    waiting = array.array("i", [0])
+    try:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, waiting)
+    except OSError:
+        return 0
+    return waiting[0]
 
 
 def tune(sock: socket.socket) -> None:

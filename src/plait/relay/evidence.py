@@ -1,5 +1,7 @@
 """What live connections show of the paths they use: looked at while they move, told to control.
 
+The same look says how much waits in the kernel of each, which is bounded here (see `backlog`).
+
 A look at one connection costs some 10 µs (one getsockopt), so each round looks at few: the busiest,
 some of the other busy ones in turn, and a few idle ones for the subflows that they may lack. Which are
 busy is seen by comparing counters, so that the data path need not note anything.
@@ -10,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from heapq import nlargest
 
-from plait.kernel.mptcp_info import Subflow, flows, is_mptcp
+from plait.kernel.mptcp_info import Look, Subflow, is_mptcp, look
+from plait.kernel.sockets import unsent
+from plait.relay.backlog import Backlog
 from plait.relay.gateway import Upstream
+from plait.relay.legs import Leg
 from plait.relay.orders import JsonObject, Lacking, Traffic
 from plait.relay.pump import Pump, Session
 from plait.relay.silence import FlowRecord, fold
@@ -37,12 +42,13 @@ _REPORT = 1.0
 class _Watched:
     """A session that moves, and what its subflows have shown."""
 
-    __slots__ = ("moved_at", "rate", "records")
+    __slots__ = ("backlog", "moved_at", "rate", "records")
 
     def __init__(self) -> None:
         self.moved_at = 0.0
         self.rate = 0
         self.records: dict[tuple[str, int], FlowRecord] = {}
+        self.backlog = Backlog()
 
 
 class Evidence:
@@ -84,7 +90,7 @@ class Evidence:
         for _ in range(min(_IDLE, len(self._idle))):
             session = self._idle.pop()
             if not session.over:
-                self._note_subflows(session, _ask(session), now)
+                self._note_subflows(session, _ask(session).flows, now)
         if now - self._reported >= _REPORT:
             self._reported = now
             self._report(now)
@@ -93,7 +99,7 @@ class Evidence:
     def _compare(self, now: float) -> None:
         """Find out who has moved, some sessions at a time."""
         if not self._round:
-            self._round = [session for session in self._pump.sessions if session.exit]
+            self._round = list(self._pump.sessions)
         counts, busy = self._counts, self._busy
         part = self._round[-_COMPARED:]
         del self._round[-_COMPARED:]
@@ -110,11 +116,12 @@ class Evidence:
                     watched = busy[session] = _Watched()
                 watched.moved_at = now
                 watched.rate = moved - before
-            elif asking and session not in busy:
+            elif asking and session.exit and session not in busy:
                 self._idle.append(session)
         for session, watched in list(busy.items()):
             if now - watched.moved_at > BUSY_FOR and all(record.idle for record in watched.records.values()):
                 del busy[session]
+                _towards_tunnel(session).backlog = None
                 self._doubted.pop(session, None)
 
     def _chosen(self) -> list[Session]:
@@ -138,7 +145,12 @@ class Evidence:
         by_path: dict[tuple[str, str], list[FlowRecord]] = {}
         for session in sessions:
             watched = self._busy[session]
-            found = _ask(session)
+            seen = _ask(session)
+            self._bound(session, watched.backlog, seen, now)
+            if not session.exit:
+                # A gateway's with our own exit: the paths are the gateway's to judge.
+                continue
+            found = seen.flows
             self._note_subflows(session, found, now)
             former, watched.records = watched.records, {}
             reading = session.down.pending is None
@@ -160,6 +172,13 @@ class Evidence:
             for (exit_name, local), records in by_path.items()
             if not all(record.idle for record in records)
         ]
+
+    def _bound(self, session: Session, backlog: Backlog, seen: Look, now: float) -> None:
+        """Let no more wait in the kernel than is good for it. With many busy connections each gets its
+        look too seldom, and little of each waits."""
+        leg = _towards_tunnel(session)
+        few = len(self._busy) <= _BUSIEST + _IN_TURN
+        leg.backlog = backlog if few and backlog.look(seen, unsent(leg.sink), now) else None
 
     def _note_subflows(self, session: Session, found: tuple[Subflow, ...], now: float) -> None:
         """Which of the paths that it could use a connection has no subflow on."""
@@ -202,9 +221,14 @@ class Evidence:
         self._lacking = bool(lacking)
 
 
-def _ask(session: Session) -> tuple[Subflow, ...]:
+def _towards_tunnel(session: Session) -> Leg:
+    """The leg that sends over the paths: towards an exit, or back to a gateway."""
+    return session.up if session.exit else session.down
+
+
+def _ask(session: Session) -> Look:
     try:
-        return flows(session.far)
+        return look(_towards_tunnel(session).sink)
     except OSError:
         # Not a connection any more; its own event tells.
-        return ()
+        return Look((), 0)

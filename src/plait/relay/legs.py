@@ -10,6 +10,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from plait.kernel.mptcp_info import look
+from plait.kernel.sockets import unsent
+from plait.relay.backlog import HOLD, Backlog
 from plait.wire.shadowsocks import Forged, Opener, Sealer
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ _START = 2
 _LARGEST = len(_SIZES) - 1
 _TURN = 8
 """Reads in one turn; then the other sessions come first."""
+
+_HELPINGS = 3
 
 _SEAL_ROOM = 1 << 13
 """Most that salt, lengths and tags add to one full read (17 chunks of 34 bytes, and 32)."""
@@ -50,7 +55,7 @@ class Leg:
     """One direction of a session, plain: bytes as they are. The sealed kinds convert on the way."""
 
     __slots__ = (
-        "buffers", "count", "ended", "finished", "grade", "more",
+        "backlog", "buffers", "count", "ended", "finished", "grade", "more",
         "pending", "queued", "session", "sink", "source",
     )  # fmt: skip
 
@@ -72,12 +77,19 @@ class Leg:
         self.count = 0
         """Payload bytes, as the clients see them."""
         self.grade = _START
+        self.backlog: Backlog | None = None
+        """While it is set, the sink is given a little at a time."""
 
     def run(self) -> None:
         """Move until the source is empty, the sink is full or the turn is over."""
+        turns, largest = _TURN, _LARGEST
+        backlog = self.backlog
+        if backlog is not None:
+            turns = self.helping(backlog)
+            largest = self.grade
         recv_into = self.source.recv_into
         send = self.sink.send
-        for _ in range(_TURN):
+        for _ in range(turns):
             room = self.room()
             try:
                 n = recv_into(room)
@@ -109,13 +121,34 @@ class Leg:
                     self.keep(out[sent:])
                     return
             if full:
-                if self.grade < _LARGEST:
+                if self.grade < largest:
                     self.grade += 1
             elif not self.ended:
                 self.more = False
                 return
         self.queued = True
-        self.session.pump.loop.soon(self.turn)
+        if backlog is not None:
+            self.session.pump.loop.after(HOLD, self.turn)
+        else:
+            self.session.pump.loop.soon(self.turn)
+
+    def helping(self, backlog: Backlog) -> int:
+        """How many reads the sink may be given now, of a size that is chosen here."""
+        try:
+            free = backlog.helping(look(self.sink), unsent(self.sink))
+        except OSError:
+            # It is gone; a send will tell.
+            return 1
+        if not backlog.engaged:
+            self.backlog = None
+        if free < _SIZES[0]:
+            return 0
+        # Some reads instead of one, so that little of the room is left over.
+        grade = _LARGEST
+        while grade and _SIZES[grade] * _HELPINGS > free:
+            grade -= 1
+        self.grade = grade
+        return min(_TURN, free // _SIZES[grade])
 
     def room(self) -> memoryview:
         """Where the next read goes."""

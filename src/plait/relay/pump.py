@@ -15,15 +15,12 @@ How ends are passed on:
 
 from __future__ import annotations
 
-import array
-import fcntl
 import socket
-import termios
 from collections.abc import Callable
 from enum import Enum
 
 from plait.kernel.congestion import Congestion
-from plait.kernel.sockets import abort_on_close, close_orderly
+from plait.kernel.sockets import abort_on_close, close_orderly, unsent
 from plait.relay.legs import Buffers, Leg
 from plait.relay.loop import ENDED, FAILED, IN, OUT, Loop
 
@@ -240,13 +237,3 @@ def reset(sock: socket.socket) -> None:
     except OSError:
         pass
     sock.close()
-
-
-def unsent(sock: socket.socket) -> int:
-    """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ); 0 when that can't be told."""
-    waiting = array.array("i", [0])
-    try:
-        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, waiting)
-    except OSError:
-        return 0
-    return waiting[0]

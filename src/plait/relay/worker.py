@@ -94,8 +94,7 @@ class Worker:
         self._sweep_every = min(15.0, max(0.05, shortest / 8))
         self.loop.after(self._sweep_every, self._sweep)
         self.loop.after(_TALLY_EVERY, self._tell_tally)
-        if self._upstreams:
-            self._evidence = Evidence(self.pump, self._upstreams, self._say)
+        self._evidence = Evidence(self.pump, self._upstreams, self._say)
         # What exists now stays for good: leave it out of every later collection.
         gc.collect()
         gc.freeze()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from tests.unit.relay.turning import tcp_pair, turn
 
-from plait.kernel.mptcp_info import Subflow, flows
+from plait.kernel.mptcp_info import Look, look
 from plait.relay import evidence
 from plait.relay.evidence import Evidence
 from plait.relay.gateway import Upstream, Way
@@ -83,7 +83,7 @@ def test_what_moves_is_told_and_then_it_is_quiet(rig: Rig) -> None:
     assert len(rig.said) == told, "nothing moves, nothing is said"
 
 
-def test_sessions_to_no_exit_are_not_its_business(rig: Rig) -> None:
+def test_of_sessions_to_no_exit_nothing_is_told(rig: Rig) -> None:
     session, client, _ = rig.session(exit_name="")
     client.sendall(b"up" * 500)
     turn(rig.loop, lambda: session.up.count == 1000)
@@ -94,11 +94,11 @@ def test_sessions_to_no_exit_are_not_its_business(rig: Rig) -> None:
 def test_one_round_looks_at_few(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, socket.socket]] = []
 
-    def noted(connection: socket.socket) -> tuple[Subflow, ...]:
+    def noted(connection: socket.socket) -> Look:
         asked.append((rig.loop.now, connection))
-        return flows(connection)
+        return look(connection)
 
-    monkeypatch.setattr(evidence, "flows", noted)
+    monkeypatch.setattr(evidence, "look", noted)
     made = [rig.session() for _ in range(60)]
     for _, client, _ in made:
         client.sendall(b"x")

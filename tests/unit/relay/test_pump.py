@@ -7,13 +7,17 @@ import random
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from tests.unit.relay.turning import reset, tcp_pair, turn, until_end
 
+from plait.kernel.mptcp_info import Look
+from plait.kernel.sockets import unsent
+from plait.relay.backlog import Backlog
 from plait.relay.legs import Leg, OpenLeg, SealLeg
 from plait.relay.loop import OUT, Loop
-from plait.relay.pump import Outcome, Pump, Session, unsent
+from plait.relay.pump import Outcome, Pump, Session
 from plait.wire.cipher import Key
 from plait.wire.shadowsocks import Opener, Sealer
 
@@ -334,3 +338,46 @@ def _ended(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def test_a_leg_that_is_held_back_gives_a_little_at_a_time_and_loses_nothing(rig: Rig) -> None:
+    session = rig.plain()
+
+    class Portions(Backlog):
+        given = 0
+
+        def helping(self, seen: Look, unsent: int) -> int:
+            self.given += 1
+            # Nothing, one small read, several.
+            return (0, 20_000, 300_000)[self.given % 3]
+
+    session.up.backlog = backlog = Portions()
+    backlog.engaged = True
+    sent = random.Random(7).randbytes(1 << 20)
+    received = bytearray()
+    rig.client.setblocking(False)
+    rig.server.setblocking(False)
+    at = 0
+
+    def shuffle() -> bool:
+        nonlocal at
+        with suppress(BlockingIOError):
+            if at < len(sent):
+                at += rig.client.send(sent[at : at + 65536])
+        with suppress(BlockingIOError):
+            received.extend(rig.server.recv(1 << 16))
+        return len(received) == len(sent)
+
+    turn(rig.loop, shuffle)
+    assert bytes(received) == sent
+    assert backlog.given > 3
+
+
+def test_a_leg_is_let_go_when_its_sink_ran_dry(rig: Rig) -> None:
+    session = rig.plain()
+    session.up.backlog = Backlog()
+    session.up.backlog.engaged = True
+    rig.client.sendall(b"x" * 1000)
+    turn(rig.loop, lambda: session.up.count == 1000)
+    # Nothing waited: it came too late, so it is not held back any more.
+    assert session.up.backlog is None

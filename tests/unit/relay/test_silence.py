@@ -37,6 +37,8 @@ def flow(
         segments_out=segments,
         segments_retrans=retrans,
         unacked=unacked,
+        segment=1448,
+        not_sent=0,
         last_received_ms=received_ms,
         last_heard_ms=heard_ms,
         rate_bps=rate_bps,

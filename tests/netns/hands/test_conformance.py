@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
+from random import Random
 
 import pytest
 
@@ -25,6 +26,7 @@ from plait.paths.choice import ways
 from plait.paths.diff import diff, teardown
 from plait.paths.marks import PROTOCOL
 from plait.paths.model import Endpoint, EndpointFlags, Interest, PolicyRule, Route
+from plait.paths.standing import Condition, Standing
 
 from .namespaces import Namespace, eventually
 from .world import FakeWorld, Keeper, LinuxWorld, World
@@ -245,6 +247,106 @@ def test_backup_is_switched_on_live_connections(keeper: Keeper) -> None:
     assert keeper.turn() == ["ip mptcp endpoint change id 202 backup"]
     keeper.config = BOTH
     assert keeper.turn() == ["ip mptcp endpoint change id 202 nobackup"]
+
+
+def standing(condition: Condition = Condition.UP, *, benched: str = "", lingering: bool = False) -> Standing:
+    return Standing(condition=condition, benched=benched, lingering=lingering)
+
+
+def test_a_silent_path_loses_its_endpoint_first_of_all_and_gets_it_again(keeper: Keeper) -> None:
+    keeper.turn()
+    keeper.health = {"wan1": standing(Condition.DOWN)}
+    assert keeper.turn()[0] == "ip mptcp endpoint delete id 201"
+    keeper.health = {"wan1": standing(Condition.RETURNING)}
+    assert keeper.turn() == []
+    keeper.health = {"wan1": standing()}
+    assert keeper.turn() == ["ip mptcp endpoint add 10.1.1.78 dev wan1 id 201 subflow"]
+
+
+def test_when_all_are_silent_nothing_is_touched(keeper: Keeper) -> None:
+    keeper.turn()
+    keeper.health = {"wan1": standing(Condition.LOST), "wan2": standing(Condition.LOST)}
+    assert keeper.turn() == []
+    keeper.health = {"wan1": standing(Condition.DOWN), "wan2": standing(Condition.DOWN)}
+    assert keeper.turn() == []
+
+
+def test_a_benched_path_is_a_backup_as_long_as_somebody_plays(keeper: Keeper) -> None:
+    keeper.turn()
+    keeper.health = {"wan2": standing(benched="it hurts")}
+    assert keeper.turn() == ["ip mptcp endpoint change id 202 backup"]
+    keeper.health = {"wan1": standing(Condition.DOWN), "wan2": standing(benched="it hurts")}
+    assert keeper.turn() == ["ip mptcp endpoint delete id 201", "ip mptcp endpoint change id 202 nobackup"]
+
+
+def test_a_handover_path_comes_when_needed_and_leaves_last(keeper: Keeper) -> None:
+    keeper.config = gateway(path("wan1"), path("wan2", Mode.HANDOVER))
+    keeper.turn()
+    assert endpoints(keeper) == {201: "10.1.1.78"}
+    keeper.health = {"wan1": standing(Condition.DOWN), "wan2": standing()}
+    assert keeper.turn() == [
+        "ip mptcp endpoint delete id 201",
+        "ip mptcp endpoint add 10.2.2.78 dev wan2 id 202 subflow",
+    ]
+    keeper.health = {"wan1": standing(), "wan2": standing(lingering=True)}
+    assert keeper.turn() == [
+        "ip mptcp endpoint change id 202 backup",
+        "ip mptcp endpoint add 10.1.1.78 dev wan1 id 201 subflow",
+    ]
+    keeper.health = {"wan1": standing(), "wan2": standing()}
+    assert keeper.turn() == ["ip mptcp endpoint delete id 202"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_in_whatever_order(keeper: Keeper, seed: int) -> None:
+    """The same story told to both hosts. After each sentence one turn is enough, and at the end all of
+    it can be undone."""
+    rnd = Random(seed)
+    world = keeper.world
+    told = {"wan1": "10.1.1.78/24", "wan2": "10.2.2.78/24"}
+    modes = dict.fromkeys(told, Mode.ON)
+    gone: set[str] = set()
+    for _ in range(25):
+        name = rnd.choice(list(told))
+        what = rnd.choice(["carrier", "up", "address", "mode", "health", "pull"])
+        if what == "pull" or name in gone:
+            if name in gone:
+                gone.discard(name)
+                world.link(name)
+                world.address(name, told[name])
+            else:
+                gone.add(name)
+                world.remove_link(name)
+        elif what == "carrier":
+            carrier = rnd.random() < 0.5
+            world.link(name, carrier=carrier)
+            until_carrier(keeper, name, carrier)
+        elif what == "up":
+            world.link(name, up=False)
+            keeper.turn()
+            world.link(name)
+            until_carrier(keeper, name, True)
+        elif what == "address":
+            told[name] = f"10.{name[3:]}.{name[3:]}.{rnd.randrange(2, 69)}/24"
+            world.address(name, told[name])
+        elif what == "mode":
+            modes[name] = rnd.choice(list(Mode))
+            keeper.config = gateway(*(path(each, mode) for each, mode in modes.items()))
+        else:
+            condition = rnd.choice(list(Condition))
+            keeper.health = {
+                **keeper.health,
+                name: standing(condition, benched=rnd.choice(["", "it hurts"]), lingering=rnd.random() < 0.3),
+            }
+        keeper.turn()
+        snapshot = keeper.observe()
+        ready = {each.name for each in snapshot.links if each.carrier and each.name in told}
+        wanted = {each for each in ready if modes[each] is not Mode.OFF}
+        assert bool(snapshot.endpoints) is bool(wanted)
+    assert world.host.apply(teardown(keeper.observe())) == []
+    after = keeper.observe()
+    assert (after.rules, after.endpoints, after.nft_digest) == ((), (), None)
+    assert [each for each in after.routes if each.protocol == PROTOCOL] == []
 
 
 def test_two_identical_modems(keeper: Keeper) -> None:

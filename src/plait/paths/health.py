@@ -167,21 +167,26 @@ class Health:
                 self._alarm(pair, now)
                 self._weigh(now)
 
-    def traffic(self, exit_name: str, path: str, report: Carried, now: float) -> None:
-        """What live connections to that exit show of that path."""
+    def traffic(self, exit_name: str, path: str, report: Carried, now: float) -> bool:
+        """What live connections to that exit show of that path. Whether a verdict may follow: mostly
+        they just carry, twenty times a second."""
         pair = self._pair(exit_name, path, now)
         if pair is None:
-            return
+            return False
         pair.carried(report)
+        progress = bool(report.acked or report.received)
         waited = max(report.waiting, report.quiet)
         if report.suspicious:
             self._alarm(pair, now)
         elif waited >= pair.usual_gap(report.rtt):
             self._bursts.weak(path, now)
-        if report.acked or report.received:
+        elif progress and pair.state is Condition.UP and not pair.missed:
+            return False
+        if progress:
             self._heard(pair, now)
         else:
             self._weigh(now)
+        return True
 
     def tick(self, now: float) -> None:
         """Time has passed."""

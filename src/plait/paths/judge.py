@@ -63,7 +63,7 @@ class Judge:
         self._linked: dict[str, bool] = {}
         self._standings: dict[str, Standing] = {}
         self._benched: Mapping[str, str] = {}
-        self._looked = -inf
+        self._looked = self._settled = -inf
         self._lingering: dict[str, float] = {}
         self._handed_over = False
         self.configure(config, now)
@@ -118,11 +118,12 @@ class Judge:
 
     def traffic(self, exit_name: str, path: str, report: Carried, now: float) -> None:
         """What live connections to that exit show of that path."""
-        self._health.traffic(exit_name, path, report, now)
+        matters = self._health.traffic(exit_name, path, report, now)
         known = self._paths.get(path)
         if known is not None:
             known.capacity.carried(report.acked, report.received, report.rate, report.at)
-        self._settle(now)
+        if matters or now >= self._settled + _LOOK / 2:
+            self._settle(now)
 
     def train(self, path: str, up: int | None, down: int | None, now: float) -> None:
         """A train of probes has found these rates, in bits a second; None: not found out."""
@@ -194,6 +195,7 @@ class Judge:
 
     def _settle(self, now: float) -> None:
         """What follows from what is known now."""
+        self._settled = now
         standings = self._standings = self._health.standings(now)
         silent = self._health.silent_exits()
         for peer in self._config.peers:

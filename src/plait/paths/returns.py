@@ -6,10 +6,11 @@ as soon as it answers; without one it must answer for a while first, twice as lo
 
 from __future__ import annotations
 
-TOKENS = 6.0
-"""Failures that are forgiven in a row."""
-EARNED_IN = 10.0
+TOKENS = 16.0
+EARNED_IN = 5.0
 """Seconds of service that earn a token."""
+SHORT = 2.0
+"""Seconds: who fails sooner than this pays two tokens."""
 FIRST = 1.0
 """Seconds of the first hold."""
 LONGEST = 30.0
@@ -30,8 +31,9 @@ class Returns:
     def failed(self, served: float) -> None:
         """The path has failed after ``served`` seconds of use."""
         self._tokens = min(TOKENS, self._tokens + max(0.0, served) / EARNED_IN)
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
+        price = 1.0 if served >= SHORT else 2.0
+        if self._tokens >= price:
+            self._tokens -= price
             self.hold = self.hold / 2 if self.hold > FIRST else 0.0
         else:
             self.hold = min(LONGEST, max(FIRST, 2 * self.hold))

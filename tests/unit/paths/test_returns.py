@@ -15,27 +15,38 @@ def holds(*served: float) -> list[float]:
 
 
 def test_the_first_failures_are_forgiven() -> None:
-    assert holds(*[0.0] * 6) == [0.0] * 6
+    assert holds(*[0.0] * 8) == [0.0] * 8
+    assert holds(*[2.0] * 16) == [0.0] * 16
 
 
 def test_a_habit_costs_twice_as_much_each_time_up_to_half_a_minute() -> None:
-    assert holds(*[0.0] * 13)[6:] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST, LONGEST]
+    assert holds(*[0.0] * 15)[8:] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST, LONGEST]
 
 
 def test_service_earns_forgiveness_step_by_step() -> None:
     history = Returns()
-    for _ in range(10):
+    for _ in range(12):
         history.failed(0.0)
     assert history.hold == 8.0
     later = []
     for _ in range(5):
-        history.failed(60.0)
+        history.failed(30.0)
         later.append(history.hold)
     assert later == [4.0, 2.0, 1.0, 0.0, 0.0]
 
 
-def test_a_failure_every_quarter_of_a_minute_is_borne() -> None:
-    assert set(holds(*[8.0] * 15)) == {0.0}
+def test_a_failure_every_few_seconds_is_borne() -> None:
+    assert set(holds(*[3.0] * 30)) == {0.0}
+    assert set(holds(*[6.0] * 200)) == {0.0}
+
+
+def test_what_was_no_failure_is_given_back() -> None:
+    history = Returns()
+    for _ in range(50):
+        history.failed(3.0)
+        history.forgive()
+    assert history.hold == 0.0
+    assert history.count == 50
 
 
 def test_returns_are_counted() -> None:

@@ -90,6 +90,8 @@ class Job:
     uid: int
     gid: int
     verbose: int
+    warm: int = 0
+    """Connections to each exit that are dialled in advance."""
 
     def to_json(self) -> JsonObject:
         """As it travels."""

@@ -14,10 +14,12 @@ from plait.cli.service import run_dir
 from plait.control.keeper import restore
 from plait.control.rundir import RunDir, running
 from plait.errors import KernelError, MissingCapability, PlaitError
+from plait.kernel import nft
 from plait.kernel.capabilities import has_net_admin
 from plait.kernel.linux import Host
 from plait.paths.changes import Change, DropTable
 from plait.paths.diff import teardown
+from plait.paths.marks import NFT_FAR_TABLE, NFT_NEAR_TABLE
 from plait.paths.model import Interest
 
 HELP = "stop the plait of this run directory, if one runs, and take everything of plait's out of this host"
@@ -47,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         changes = teardown(host.observe(Interest(sysctls=tuple(remembered))))
         interception = [change for change in changes if isinstance(change, DropTable)]
         failures = _apply(host, interception)
+        _drop_tunnel_tables()
         # Workers that a killed control left: nobody else will ever end them. The LAN is led to them no more,
         # and they still have the subflows on which to tell the exit.
         _end_orphans(rundir)
@@ -65,6 +68,18 @@ def _apply(host: Host, changes: Sequence[Change]) -> list[KernelError]:
     for change in changes:
         sys.stdout.write(change.line() + "\n")
     return host.apply(changes)
+
+
+def _drop_tunnel_tables() -> None:
+    """Tables that a killed plait has left; their device went with it."""
+    question = nft.NftQuestion()
+    try:
+        for table in (NFT_NEAR_TABLE, NFT_FAR_TABLE):
+            if question.digest(table) is not None:
+                sys.stdout.write(f"nft delete table inet {table}\n")
+                nft.drop(table)
+    finally:
+        question.close()
 
 
 def _end_orphans(rundir: RunDir) -> None:

@@ -121,6 +121,8 @@ class Courier:
         self._stopping = False
         self.lodged: Callable[[list[str], int], None] | None = None
         """Told when an exit has given our tunnel addresses, and an MTU."""
+        self.offered: Callable[[str], None] | None = None
+        """Told when an exit serves the tunnel, and no TUN device was given to the courier."""
         self.restarts = 0
         """Couriers that died and were replaced."""
 
@@ -384,6 +386,9 @@ class Courier:
                 self._listener.silent(name, path, sent)
             case {"capacity": {"exit": str(name), "path": str(path), "up_bps": up, "down_bps": down}}:
                 self._listener.capacity(name, path, up, down)
+            case {"offer": {"exit": str(name)}}:
+                if self.offered is not None:
+                    self.offered(name)
             case {"tunnel": {"addresses": list(addresses), "mtu": int(mtu)}}:
                 if self.lodged is not None:
                     self.lodged([str(address) for address in addresses], mtu)

@@ -82,6 +82,8 @@ class Keeper:
         self.peers = peers
         self.taking = True
         """Whether the LAN's TCP is taken: an exit answers."""
+        self.tunnel = 0
+        """Index of the TUN device that packets may be led into; 0 while there is none."""
         self.health: Health = {}
         self.view = View()
         self.looked: Callable[[], None] = lambda: None
@@ -220,7 +222,13 @@ class Keeper:
 
     def _desired(self, snapshot: Snapshot) -> HostState:
         return policy.desired(
-            self.config, snapshot, self.peers, self.health, taking=self.taking, steering=self._detours
+            self.config,
+            snapshot,
+            self.peers,
+            self.health,
+            taking=self.taking,
+            steering=self._detours,
+            tunnel=self.tunnel,
         )
 
     def _withheld(self, snapshot: Snapshot) -> set[int]:

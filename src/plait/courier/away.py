@@ -232,6 +232,8 @@ class Away:
         self._news("up", "")
         if self.near is not None:
             self.near.begun(session, epoch)
+        elif epoch:
+            self._say({"offer": {"exit": self._order.name}})
         # The exit takes the session for real, and learns where each path is, by the first datagram on it.
         for line in self._lines.values():
             self._echo(line)

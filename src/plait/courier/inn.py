@@ -66,7 +66,7 @@ class Inn:
             return lodger.own_epoch
         if len(self._epochs) >= _MOST:
             self._epochs.clear()
-        return self._epochs.setdefault(who, int.from_bytes(os.urandom(4), "big"))
+        return self._epochs.setdefault(who, int.from_bytes(os.urandom(4), "big") or 1)
 
     def arrived(
         self,

@@ -40,9 +40,9 @@ class NftQuestion:
         """Give the descriptor back."""
         self._netlink.close()
 
-    def digest(self) -> str | None:
+    def digest(self, table: str = NFT_TABLE) -> str | None:
         """The digest of our table; "" when it bears none; None when there is no such table."""
-        asked = struct.pack("=BBH", _NFPROTO_INET, 0, 0) + text(_TABLE_NAME, NFT_TABLE)
+        asked = struct.pack("=BBH", _NFPROTO_INET, 0, 0) + text(_TABLE_NAME, table)
         try:
             answers = self._netlink.request(_GETTABLE, asked)
         except NetlinkError as error:
@@ -76,9 +76,9 @@ def load(ruleset: Ruleset) -> None:
     run(ruleset.text)
 
 
-def drop() -> None:
-    """Remove our table; it need not be there."""
-    run(f"table inet {NFT_TABLE}\ndelete table inet {NFT_TABLE}\n")
+def drop(table: str = NFT_TABLE) -> None:
+    """Remove a table of ours; it need not be there."""
+    run(f"table inet {table}\ndelete table inet {table}\n")
 
 
 def run(script: str, *, check_only: bool = False) -> None:

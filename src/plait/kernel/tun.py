@@ -115,15 +115,15 @@ class TunDevice:
         """Give it another MTU, and set it up."""
         self._set(u32(_IFLA_MTU, mtu), up=True)
 
-    def address(self, addresses: set[Interface]) -> None:
-        """These are its addresses, and no others. Routes are somebody else's business."""
+    def address(self, addresses: set[Interface], *, routed: bool) -> None:
+        """These are its addresses, and no others; ``routed`` is whether their subnets are behind it."""
         for address in self._addresses - addresses:
             try:
-                self._change(_RTM_DELADDR, address, 0)
+                self._change(_RTM_DELADDR, address, 0, routed)
             except NetlinkError:
                 pass  # it is gone already
         for address in addresses - self._addresses:
-            self._change(_RTM_NEWADDR, address, F_CREATE | F_REPLACE)
+            self._change(_RTM_NEWADDR, address, F_CREATE | F_REPLACE, routed)
         self._addresses = set(addresses)
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class TunDevice:
         body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, self.index, flags, flags)
         self._netlink.request(_RTM_SETLINK, body + b"".join(attributes))
 
-    def _change(self, kind: int, address: Interface, flags: int) -> None:
+    def _change(self, kind: int, address: Interface, flags: int, routed: bool) -> None:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         packed = address.ip.packed
         self._netlink.request(
@@ -144,6 +144,6 @@ class TunDevice:
             _IFADDR.pack(family, address.network.prefixlen, 0, 0, self.index)
             + attribute(_IFA_LOCAL, packed)
             + attribute(_IFA_ADDRESS, packed)
-            + u32(_IFA_FLAGS, _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE),
+            + u32(_IFA_FLAGS, _IFA_F_NODAD | (0 if routed else _IFA_F_NOPREFIXROUTE)),
             flags,
         )

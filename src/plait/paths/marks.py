@@ -11,18 +11,24 @@ from __future__ import annotations
 NFT_TABLE = "plait"
 """Name of the one nftables table, family ``inet``."""
 
+NFT_NEAR_TABLE, NFT_FAR_TABLE = "plait_near", "plait_far"
+"""The tunnel's tables, of a gateway and of an exit; they need the TUN device to do anything."""
+
 PROTOCOL = 178
 """``RTPROT``/``FRA_PROTOCOL`` on each of our routes and rules: neither in rtnetlink.h nor among FRR's
 (186 to 198; 188 is OSPF, and FRR sweeps away what bears its numbers when it starts)."""
 
 TABLE_INTERCEPT = 18800
 """Routing table that delivers intercepted packets to this host."""
+TABLE_TUNNEL = 18899
+"""… and this one leads into the tunnel."""
 TABLES = range(18800, 18900)
 """All our routing tables; path *i* of the config has ``18801 + i``."""
 
 PRIORITIES = range(800, 900)
 """All our policy rules: before those of other programs (mwan3 1001, main 32766)."""
 PRIORITY_INTERCEPT = 800
+PRIORITY_TUNNEL = 805
 PRIORITY_LINK_SPECIFIC = 810
 PRIORITY_LINK = 811
 PRIORITY_SOURCE_SPECIFIC = 820
@@ -35,6 +41,8 @@ FWMARK_MASK = 0x0F00_0000
 """The bits of a packet's mark that are ours; all others are left as they were."""
 FWMARK_ANSWER = 0x0200_0000
 """In those bits: a datagram that we send with an address which is not ours."""
+FWMARK_TUNNEL = 0x0300_0000
+"""In those bits: what goes through the tunnel. In conntrack's mark, too."""
 
 ENDPOINT_IDS = range(201, 209)
 """MPTCP endpoint ids. Eight, as the kernel has no room for more (MPTCP_PM_ADDR_MAX)."""
@@ -42,7 +50,7 @@ ENDPOINT_IDS = range(201, 209)
 ROUTE_METRIC = 1024
 """Given explicitly, as IPv6 would turn 0 into this and the diff would never be empty."""
 
-MAX_PATHS = len(TABLES) - 1
+MAX_PATHS = len(TABLES) - 2
 
 
 def table_of(index: int) -> int:

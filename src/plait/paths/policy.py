@@ -5,6 +5,7 @@ ends: everything else observes or carries out. What the rules and tables are for
 
 ====  ========================  =====================================================
  800  our fwmark                intercepted packets are delivered to this host
+ 805  the tunnel's fwmark       into the TUN device
  810  oif LINK, main            a socket bound to the link: what the owner routes over
                                 it specially comes first, so that a mesh stays a mesh
  811  oif LINK, its table       … then the link's own default route
@@ -27,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from plait.config.model import Config, Intercept, IPAddress, IPNetwork, Mode, TcpVia
-from plait.paths import intercept, tuning
+from plait.paths import carrying, intercept, tuning
 from plait.paths.choice import Chosen, Peers, chosen
 from plait.paths.marks import (
     ENDPOINT_IDS,
@@ -83,8 +84,10 @@ def desired(
     *,
     taking: bool = True,
     steering: Sequence[Detour] = (),
+    tunnel: int = 0,
 ) -> HostState:
-    """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers)."""
+    """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers); ``tunnel``
+    the index of the TUN device, 0 without a tunnel."""
     if config.gateway is None:
         return HostState(limits=LIMITS, sysctls=tuning.tuned(snapshot)) if config.exit else HostState()
     reaches = survey(config, snapshot)
@@ -97,6 +100,11 @@ def desired(
     rules: list[PolicyRule] = []
     if udp or (mptcp and config.gateway.intercept is Intercept.TPROXY):
         routes, rules = _delivery(snapshot)
+    if tunnel:
+        versions = {address.address.version for address in snapshot.addresses if address.index == tunnel}
+        into, by = carrying.routing(tunnel, versions)
+        routes += into
+        rules += by
     wanted = [reach for reach in reaches if reach.path.mode is not Mode.OFF and reach.sources]
     for reach in wanted:
         routes += _table(reach, peers)

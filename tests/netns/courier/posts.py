@@ -120,8 +120,7 @@ class Post:
 
     def _address(self, address: str) -> None:
         assert self.tun is not None
-        self.tun.address({ip_interface(address)})
-        self._node.run("ip", "route", "replace", "10.188.0.0/16", "dev", "plait0")
+        self.tun.address({ip_interface(address)}, routed=True)
         self.inner = address.partition("/")[0]
 
     def tell(self, name: str, argument: object) -> None:

@@ -15,8 +15,10 @@ def test_all_that_is_set_is_found_again() -> None:
 
 
 def test_priorities_and_tables_do_not_collide() -> None:
-    assert len(set(PRIORITIES)) == len(PRIORITIES) == 7
+    assert len(set(PRIORITIES)) == len(PRIORITIES) == 8
     assert marks.TABLE_INTERCEPT not in {marks.table_of(i) for i in range(marks.MAX_PATHS)}
+    assert marks.TABLE_TUNNEL not in {marks.table_of(i) for i in range(marks.MAX_PATHS)}
+    assert marks.is_our_route(marks.TABLE_TUNNEL, marks.PROTOCOL)
     assert len(marks.ENDPOINT_IDS) == 8
 
 
@@ -33,4 +35,5 @@ def test_other_programs_routes_are_not_ours(table: int, protocol: int) -> None:
 def test_the_mark_lies_within_its_mask() -> None:
     assert marks.FWMARK & ~marks.FWMARK_MASK == 0
     assert marks.FWMARK_ANSWER & ~marks.FWMARK_MASK == 0
-    assert len({0, marks.FWMARK, marks.FWMARK_ANSWER}) == 3
+    assert marks.FWMARK_TUNNEL & ~marks.FWMARK_MASK == 0
+    assert len({0, marks.FWMARK, marks.FWMARK_ANSWER, marks.FWMARK_TUNNEL}) == 4

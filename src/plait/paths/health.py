@@ -35,6 +35,8 @@ _SAME_TIME_TCP = 1.0
 _GRACE = 0.04
 """… and have answered this long before judgement: two answers to the same question do not come at once."""
 _LOOK_AGAIN = 0.02
+_JOINING = 0.3
+"""Seconds, and two round trips, in which connections get their subflow on a path that is used again."""
 _WITNESSED = 10.0
 _SILENT = (Condition.DOWN, Condition.LOST)
 _BEST = (
@@ -321,7 +323,7 @@ class Health:
                 continue
             weight, attested = self._evidence(pair, pairs, now)
             if pair.state in (Condition.UP, Condition.UNKNOWN, Condition.DOUBT, Condition.LOST):
-                if attested >= ENOUGH:
+                if attested >= ENOUGH and self._relieved(pair, now):
                     pair.condemn(now)
                     self._bursts.drop(pair.path)
                 elif pair.state is Condition.LOST:
@@ -380,6 +382,17 @@ class Health:
         for pair in here:
             if pair.state is not Condition.DOWN:
                 pair.enter(Condition.LOST, now)
+
+    def _relieved(self, pair: Pair, now: float) -> bool:
+        """Whether another path has been in use for long enough to have its subflows: connections must
+        not lose their last one."""
+        return any(
+            each.path != pair.path
+            and self._lines[each.path].linked
+            and each.state in (Condition.UP, Condition.DOUBT)
+            and now >= each.since + _JOINING + 2 * (each.estimate.rtt or 0.0)
+            for each in self._pairs.values()
+        )
 
     def _others_serve(self, pair: Pair) -> bool:
         """Whether another path is there to be used while this one proves itself."""

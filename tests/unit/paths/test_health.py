@@ -178,6 +178,21 @@ def test_an_answer_that_was_only_slow_takes_the_verdict_back(scene: Scene) -> No
     assert scene.state() is Condition.UP
 
 
+def test_nobody_is_given_up_before_the_one_that_is_back_has_its_subflows(scene: Scene) -> None:
+    scene.kill()
+    scene.echo("wan1", 70.0)
+    scene.echo("wan1", 70.1)
+    scene.silent("wan2", *(70.1 + 0.04 * number for number in range(4)))
+    for number in range(5):
+        scene.echo("wan1", 70.14 + 0.04 * number)
+    assert (scene.state("wan1"), scene.state("wan2")) == (Condition.UP, Condition.DOUBT)
+    deadline = scene.health.deadline(scene.now)
+    assert deadline is not None
+    assert deadline <= scene.now + 0.02
+    scene.wait(0.35)
+    assert scene.state("wan2") is Condition.DOWN
+
+
 def flap(scene: Scene) -> None:
     """Fail and return until that is not believed at once any more."""
     for _ in range(20):

@@ -28,6 +28,8 @@ VERBS = {
     "status": "show what is going on",
     "paths": "show the paths, or set the mode of one while plait runs",
     "keygen": "make a strong password",
+    "import": "turn another program's config into one of plait's",
+    "export": "print far ends as links and QR codes",
     "lab": "the proving ground: real programs over emulated links",
 }
 

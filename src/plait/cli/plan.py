@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from plait.config.roles import EXIT, GATEWAY, roles
+from plait.config.sources import Sources
 from plait.config.toml import load
 from plait.control.loading import load_for
 from plait.control.names import Names
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     files: list[Path] = args.files + args.config
     held = roles(load(files))
     verb = "node" if {GATEWAY, EXIT} <= held else "gateway" if GATEWAY in held else "exit"
-    config = load_for(verb, files)
+    config = load_for(verb, Sources(files=tuple(files)))
     names = Names(config.peers)
     asyncio.run(names.refresh())
     peers = names.addresses()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.config.model import Config, Exit, Method, Mode, Path, Relay, Tunnel, UdpVia
+from plait.config.model import Config, Exit, Method, Mode, Path, Tunnel, UdpVia
 
 
 def notes(config: Config) -> list[str]:
@@ -27,8 +27,6 @@ def _not_yet(config: Config) -> list[str]:
     for name in ("metered", "weight", "on_up", "on_down", "on_standby", "watchdog"):
         if any(getattr(path, name) != getattr(plain, name) for path in config.paths):
             found.append(f"path.{name}: not in this version")
-    if config.relay.warm != Relay().warm:
-        found.append("relay.warm: not in this version; nothing is dialled in advance")
     if any(user.rate or user.volume for user in config.users):
         found.append("user.rate, user.volume: no limits in this version")
     if config.exit is not None and config.exit.fallback is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import stat
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from plait.config import consistency, tables
@@ -59,13 +59,18 @@ _SYNTAX: tuple[tuple[str, str], ...] = (
 
 def load(paths: Sequence[Path]) -> Config:
     """The config that the files give together. Raises ``ConfigError`` with every fault."""
-    texts: list[tuple[str, str | Fault]] = []
+    return combine(texts_of(paths))
+
+
+def texts_of(paths: Sequence[Path]) -> list[tuple[str, str | Fault | Mapping[str, object]]]:
+    """What stands in the files, by name."""
+    texts: list[tuple[str, str | Fault | Mapping[str, object]]] = []
     seen: set[Path] = set()
     for path in paths:
         again = Fault(str(path), "", "is given twice", "give each file once")
-        texts.append((str(path), again if _resolved(path) in seen else _read(path)))
+        texts.append((str(path), again if _resolved(path) in seen else read_text(path)))
         seen.add(_resolved(path))
-    return combine(texts)
+    return texts
 
 
 def parse(source_name: str, text: str) -> Config:
@@ -73,13 +78,14 @@ def parse(source_name: str, text: str) -> Config:
     return combine([(source_name, text)])
 
 
-def combine(texts: Sequence[tuple[str, str | Fault]]) -> Config:
-    """The config that several named texts give together; a text may be the fault of not having it."""
+def combine(texts: Sequence[tuple[str, str | Fault | Mapping[str, object]]]) -> Config:
+    """The config that several named texts give together; a text may be the fault of not having it, or
+    the document that came of it elsewhere."""
     draft = tables.Draft()
     unread = False
     lists: list[FaultList | Fault] = []
     for source, text in texts:
-        document = _parse_document(source, text) if isinstance(text, str) else text
+        document = parse_document(source, text) if isinstance(text, str) else text
         if isinstance(document, Fault):
             unread = True
             lists.append(document)
@@ -112,8 +118,8 @@ def exposed(paths: Sequence[Path]) -> list[str]:
     """Of the files, those that hold a password and that everybody on this host may read."""
     found = []
     for path in paths:
-        text = _read(path)
-        document = _parse_document(str(path), text) if isinstance(text, str) else text
+        text = read_text(path)
+        document = parse_document(str(path), text) if isinstance(text, str) else text
         if (
             not isinstance(document, Fault)
             and _holds_password(document)
@@ -136,7 +142,8 @@ def _resolved(path: Path) -> Path:
         return path
 
 
-def _read(path: Path) -> str | Fault:
+def read_text(path: Path) -> str | Fault:
+    """A file's text, or why it can't be had."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)
@@ -153,7 +160,8 @@ def _read(path: Path) -> str | Fault:
         return Fault(f"{path}:{line}", "", "is not UTF-8 text")
 
 
-def _parse_document(source: str, text: str) -> dict[str, object] | Fault:
+def parse_document(source: str, text: str) -> dict[str, object] | Fault:
+    """The tables of a text as TOML gives them, or why it is none."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
 from plait.config.notes import notes
+from plait.config.sources import Sources
 from plait.control.courier import Courier, identity_of
 from plait.control.doors import Door, Doors, held, wanted
 from plait.control.hooks import Hooks
@@ -55,12 +56,12 @@ _SALTS = 1 << 22
 class Daemon:
     """One running plait."""
 
-    def __init__(self, files: list[Path], role: str, run_dir: Path, *, verbose: int) -> None:
-        self._files = files
+    def __init__(self, sources: Sources, role: str, run_dir: Path, *, verbose: int) -> None:
+        self._sources = sources
         self._role = role
         self._verbose = verbose
         self._rundir = RunDir(run_dir)
-        self._config = load_for(role, files)
+        self._config = load_for(role, sources)
         self._modes = Modes({}, self._rundir.remember_modes)
         self._started = time.monotonic()
         self._doors = Doors()
@@ -290,7 +291,7 @@ class Daemon:
         notify("RELOADING=1")
         former = self._config
         try:
-            config = load_for(self._role, self._files)
+            config = load_for(self._role, self._sources)
             lacks = missing(config)
             if lacks:
                 raise _all(lacks)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from pathlib import Path
 
 from plait.config.model import Config
 from plait.config.roles import EXIT, GATEWAY, require
-from plait.config.toml import load
+from plait.config.sources import Sources, load
+
+log = logging.getLogger("plait")
 
 ROLES = {"gateway": {GATEWAY}, "exit": {EXIT}, "node": {GATEWAY, EXIT}}
 """What each verb runs. A role that the config has beyond it is left out."""
 
 
-def load_for(verb: str, files: list[Path]) -> Config:
-    """Load ``files`` for ``plait <verb>``; raises ConfigError or UsageError."""
-    config = load(files)
+def load_for(verb: str, sources: Sources) -> Config:
+    """Load what there is for ``plait <verb>``; raises ConfigError or UsageError."""
+    config, remarks = load(sources, verb if verb in ROLES["node"] else None)
+    for remark in remarks:
+        log.info("%s", remark)
     roles = ROLES[verb]
     require(config, roles)
     if GATEWAY not in roles:

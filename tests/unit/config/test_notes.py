@@ -40,7 +40,6 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
             [
                 "path.weight: not in this version",
                 "path.watchdog: not in this version",
-                "relay.warm: not in this version; nothing is dialled in advance",
             ],
         ),
         (

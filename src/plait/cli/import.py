@@ -1,0 +1,97 @@
+"""``plait import``: from another program's config to one of plait's, printed or written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from plait.config import links, shadowsocks
+from plait.config.shadowsocks import EXIT, GATEWAY, Imported
+from plait.config.toml import read_text
+from plait.config.writing import write
+from plait.errors import ConfigError, Fault, PlaitError
+
+HELP = "turn another program's config into one of plait's"
+
+_MISSING = {
+    "lan": '# Still to be said: the interfaces of the LAN, in [gateway].\n# lan = ["lan"]\n',
+    "path": "# Still to be said: each link as a way to the exit.\n"
+    '# [[path]]\n# interface = "wan1"\n# mode = "master"\n',
+    "trust": "# Still to be said in [exit], as the method is none: who may come.\n"
+    '# trust = ["10.1.1.0/24"]\n',
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    kind = kinds.add_parser("shadowsocks", help="a JSON config of a Shadowsocks program, or ss:// links")
+    kind.add_argument("sources", metavar="FILE|ss://…", nargs="+", help="what to read")
+    kind.add_argument("--role", choices=(GATEWAY, EXIT), help="what it is for, when it is not plain")
+    kind.add_argument("-o", "--output", metavar="FILE", type=Path, help="a new file instead of the screen")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one TOML config; what has no meaning in it is told on standard error."""
+    imported = [_read(source, args.role) for source in args.sources]
+    faults = [fault for each in imported for fault in each.faults]
+    if faults:
+        raise ConfigError(faults)
+    roles = {each.role for each in imported}
+    if len(roles) > 1:
+        raise PlaitError("these are configs of both ends", "import them one by one, or say --role")
+    for source, each in zip(args.sources, imported, strict=True):
+        for note in each.notes:
+            sys.stderr.write(f"plait: {_shown(source)}: {note}\n")
+    text = _text(imported, roles.pop())
+    if args.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        # It holds a password: nobody else's business, and nothing is overwritten.
+        with open(os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise PlaitError(f"{args.output} can't be written: {error.strerror}") from None
+    return 0
+
+
+def _shown(source: str) -> str:
+    """How a source is called: a link holds a password."""
+    return "the link" if source.startswith(links.SCHEME) else source
+
+
+def _read(source: str, role: str | None) -> Imported:
+    if source.startswith(links.SCHEME):
+        return shadowsocks.read_link("the link", source)
+    text = read_text(Path(source))
+    if isinstance(text, Fault):
+        return Imported(role or GATEWAY, {}, faults=(text,))
+    return shadowsocks.read(source, text, role)
+
+
+def _text(imported: list[Imported], role: str) -> str:
+    document: dict[str, object] = {}
+    peers: list[dict[str, object]] = []
+    for each in imported:
+        found = each.document.get("exit")
+        if isinstance(found, list):
+            peers += found
+        document = {**each.document, **document}
+    if role == EXIT:
+        door = document["exit"]
+        open_to_all = isinstance(door, Mapping) and door.get("method") == "none"
+        return write(document) + (f"\n{_MISSING['trust']}" if open_to_all else "")
+    taken: set[object] = set()
+    for number, peer in enumerate(peers, 1):
+        if peer["name"] in taken:
+            peer["name"] = f"{peer['name']}-{number}"
+        taken.add(peer["name"])
+    gateway = document.pop("gateway", None) or {}
+    ordered = {"gateway": gateway, **document, "exit": peers}
+    head = write({"gateway": gateway}) if gateway else "[gateway]\n"
+    rest = write({key: value for key, value in ordered.items() if key != "gateway"})
+    return f"{head}{_MISSING['lan']}\n{rest}\n{_MISSING['path']}"

@@ -13,7 +13,7 @@ import pytest
 
 from plait.cli.main import VERBS
 from plait.config.toml import load
-from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status, WorkerStatus
+from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status, WorkerStatus
 from plait.paths.state import State
 from plait.relay.dialer import Failure
 from plait.relay.pump import Outcome
@@ -128,6 +128,7 @@ def test_no_verb_is_described_that_does_not_exist() -> None:
     [
         (Status, "# Status"),
         (Sessions, "## `sessions`"),
+        (Datagrams, "## `datagrams`"),
         (ExitStatus, "## `exits`"),
         (PathStatus, "## `paths`"),
     ],

@@ -122,6 +122,7 @@ class Daemon:
             self._supervisor,
             self._watch,
             self._judgement,
+            self._courier,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
         server = ControlServer(

@@ -10,9 +10,10 @@ from statistics import median
 
 from plait import __version__
 from plait.config.model import Mode
+from plait.control.courier import Courier
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper
-from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up
+from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up, datagrams
 from plait.control.supervisor import Supervisor
 from plait.control.watch import Watch
 from plait.kernel.linux import Host
@@ -36,6 +37,7 @@ class Reporter:
         supervisor: Supervisor,
         watch: Watch,
         judgement: Judgement,
+        courier: Courier,
     ) -> None:
         self._role = role
         self._started = started
@@ -44,6 +46,7 @@ class Reporter:
         self._supervisor = supervisor
         self._watch = watch
         self._judgement = judgement
+        self._courier = courier
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
         self.configured: dict[str, Mode] = {}
@@ -86,6 +89,7 @@ class Reporter:
             pid=os.getpid(),
             uptime=round(time.monotonic() - self._started, 1),
             sessions=add_up([*figures, *self._supervisor.retired]),
+            datagrams=datagrams(await self._courier.tally()),
             exits=self._exits(),
             paths=self._paths(figures),
             workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),

@@ -23,6 +23,32 @@ class Sessions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Datagrams:
+    """UDP as Shadowsocks datagrams, since the courier began."""
+
+    open: int = 0
+    """Associations: a client's address and port, with one exit."""
+    total: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Clients' datagrams that went nowhere."""
+    strangers: Mapping[str, int] = field(default_factory=dict)
+    """Datagrams of any kind, probes and the tunnel's too, that nobody could prove to have sent just now."""
+    up_bytes: int = 0
+    down_bytes: int = 0
+
+
+def datagrams(tally: Mapping[str, object] | None) -> Datagrams:
+    """What the courier told; None when it did not."""
+    if tally is None:
+        return Datagrams()
+    strangers, udp = tally["strangers"], tally["udp"]
+    assert isinstance(strangers, dict)
+    assert isinstance(udp, dict)
+    names = ("open", "total", "outcomes", "up_bytes", "down_bytes")
+    return Datagrams(strangers=strangers, **{name: udp[name] for name in names if name in udp})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExitStatus:
     """One exit, seen from a gateway."""
 
@@ -76,6 +102,7 @@ class Status:
     uptime: float
     """Seconds since control started."""
     sessions: Sessions
+    datagrams: Datagrams = field(default_factory=Datagrams)
     exits: tuple[ExitStatus, ...] = ()
     paths: tuple[PathStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()

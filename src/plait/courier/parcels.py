@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from ipaddress import ip_address, ip_network
 
 from plait.courier.exit_udp import ExitUdp
@@ -63,28 +64,20 @@ class Parcels:
 
     def figures(self) -> JsonObject:
         """What was counted."""
-        figures: JsonObject = {}
-        if self._faces is not None:
-            gateways = self._gateways.values()
-            figures["gateway"] = {
-                "open": sum(gateway.open for gateway in gateways),
-                "total": sum(gateway.total for gateway in gateways),
-                "up_bytes": sum(gateway.up for gateway in gateways),
-                "down_bytes": sum(gateway.down for gateway in gateways),
-                "dropped": sum(gateway.dropped for gateway in gateways) + self._faces.refused,
-            }
-        if self._exit is not None:
-            end = self._exit
-            figures["exit"] = {
-                "open": end.open,
-                "total": end.total,
-                "outcomes": dict(end.outcomes),
-                "users": {
-                    user: {"up_bytes": end.up[user], "down_bytes": end.down[user]}
-                    for user in sorted({*end.up, *end.down})
-                },
-            }
-        return figures
+        gateways = self._gateways.values()
+        end = self._exit
+        outcomes = Counter(end.outcomes if end else ())
+        outcomes["no usable path"] += sum(gateway.dropped for gateway in gateways)
+        outcomes["no socket to answer by"] += self._faces.refused if self._faces else 0
+        users = sorted({*end.up, *end.down}) if end else ()
+        return {
+            "open": sum(gateway.open for gateway in gateways) + (end.open if end else 0),
+            "total": sum(gateway.total for gateway in gateways) + (end.total if end else 0),
+            "up_bytes": sum(gateway.up for gateway in gateways) + (end.up.total() if end else 0),
+            "down_bytes": sum(gateway.down for gateway in gateways) + (end.down.total() if end else 0),
+            "outcomes": {word: count for word, count in outcomes.items() if count},
+            "users": {user: [end.up[user], end.down[user]] for user in users} if end else {},
+        }
 
 
 def _exit(loop: Loop, order: HomeOrder, tally: Tally) -> ExitUdp:

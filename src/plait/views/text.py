@@ -23,10 +23,13 @@ def render(status: Mapping[str, object]) -> str:
     paths = cast("Sequence[Mapping[str, object]]", status["paths"])
     if paths:
         lines += ["", *_paths(paths)]
-    strangers = cast("Mapping[str, int]", sessions["strangers"])
-    if strangers:
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(strangers.items()))
-        lines += ["", f"strangers: {said}"]
+    datagrams = cast("Mapping[str, object]", status["datagrams"])
+    if datagrams["total"]:
+        lines += ["", f"UDP: {datagrams['open']} associations open, {datagrams['total']} in all"]
+    for kind, counts in (("strangers", sessions["strangers"]), ("datagrams dropped", datagrams["strangers"])):
+        if counts:
+            said = sorted(cast("Mapping[str, int]", counts).items())
+            lines += ["", f"{kind}: " + ", ".join(f"{count} {word}" for word, count in said)]
     return "\n".join(lines) + "\n"
 
 

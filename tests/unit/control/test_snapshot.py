@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import json
 
-from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status, WorkerStatus, add_up, fold
+from plait.control.snapshot import (
+    Datagrams,
+    ExitStatus,
+    PathStatus,
+    Sessions,
+    Status,
+    WorkerStatus,
+    add_up,
+    datagrams,
+    fold,
+)
 
 
 def tally(**figures: object) -> dict[str, object]:
@@ -12,6 +22,15 @@ def tally(**figures: object) -> dict[str, object]:
 
 def test_nothing_adds_up_to_nothing() -> None:
     assert add_up([]) == Sessions()
+
+
+def test_what_the_courier_told() -> None:
+    udp = {"open": 1, "total": 2, "up_bytes": 3, "down_bytes": 4, "outcomes": {"no address": 5}, "users": {}}
+    told = {"pid": 7, "sent": 8, "strangers": {"forged": 6}, "udp": udp}
+    assert datagrams(told) == Datagrams(
+        open=1, total=2, up_bytes=3, down_bytes=4, outcomes={"no address": 5}, strangers={"forged": 6}
+    )
+    assert datagrams({"strangers": {}, "udp": {}}) == datagrams(None) == Datagrams()
 
 
 def test_workers_are_added_up() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.control.snapshot import ExitStatus, PathStatus, Sessions, Status
+from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status
 from plait.views.text import duration, paths_page, rate, render
 
 
@@ -97,3 +97,10 @@ def test_paths_alone_and_a_mode_set_live() -> None:
         ["wan2", "on", "up"],
     ]
     assert page.endswith("\n")
+
+
+def test_datagrams_are_told_of_when_there_are_any() -> None:
+    assert "UDP" not in render(status())
+    page = render(status(datagrams=Datagrams(open=2, total=5, strangers={"replayed": 1, "forged": 3})))
+    assert "UDP: 2 associations open, 5 in all" in page
+    assert "datagrams dropped: 3 forged, 1 replayed" in page

@@ -146,13 +146,14 @@ class Pace:
         if newest is None:
             return
         rtt = now - newest.sent_at - ack.held * 1e-6
+        owd = ack.arrived * 1e-6 - newest.sent_at
         if rtt > 0 and ack.newest < newest.counter + newest.count:
             # Else the newest is one of those between our runs, an ACK, and its times are not those of a run.
-            estimate.sample(rtt, ack.arrived * 1e-6 - newest.sent_at)
+            estimate.sample(rtt, owd)
         rate, span = flight.rate(ack, newest)
         if span > max(0.0005, estimate.srtt / 4):
             # Who sends little learns nothing of the rate, but if even that has queued.
-            queued = self.phase is not Phase.STARTUP and rtt - estimate.base > self._high()
+            queued = self.phase is not Phase.STARTUP and owd - estimate.least_owd > self._high()
             self._rate_sample(rate, newest.limited and not queued, now)
         if newest.sent_at >= self._round_since:
             self._end_round(now)
@@ -209,7 +210,7 @@ class Pace:
         lasted = now - self._phase_since
         long = max(base, _LEAST_ROUND)
         if self.phase is Phase.STARTUP:
-            if self.bandwidth and self.estimate.srtt - base > self._high():
+            if self.bandwidth and self.estimate.owd - self.estimate.least_owd > self._high():
                 self._enter(Phase.DRAIN, now)
         elif self.phase is Phase.DRAIN:
             if in_flight <= self.bandwidth * (base + ACK_DELAY) or lasted > 4 * long:

@@ -38,21 +38,35 @@ def test_round_trips_are_smoothed() -> None:
     assert estimate.owd == pytest.approx(5.0125)
 
 
-def test_the_base_is_the_least_mean_of_a_round() -> None:
+def test_the_queue_is_what_the_mean_of_a_round_is_above_the_least() -> None:
     estimate = Estimate()
     now = 0.0
-    for mean in (0.030, 0.020, 0.050):
+    for there, back in ((0.030, 0.010), (0.020, 0.010), (0.050, 0.040)):
         for jitter in (-0.005, 0.005):
-            estimate.sample(mean + jitter, 0.0)
+            estimate.sample(there + jitter + back, 77.0 + there + jitter)
         now += 1.0
         estimate.end_round(now)
-    assert estimate.base == pytest.approx(0.020)
+    assert estimate.least_owd == pytest.approx(77.020)
     assert estimate.queue == pytest.approx(0.030)
+    assert estimate.round_mean == pytest.approx(0.090)
+    assert estimate.base == pytest.approx(0.060)  # what the way back takes longer is not our queue
     estimate.end_round(now)  # without samples nothing changes
-    assert estimate.round_mean == pytest.approx(0.050)
-    estimate.sample(0.060, 0.0)
+    assert estimate.round_mean == pytest.approx(0.090)
+    estimate.sample(0.060, 77.060)
     estimate.end_round(now + BASE_WINDOW)
-    assert estimate.base == pytest.approx(0.050)
+    assert estimate.least_owd == pytest.approx(77.050)
+
+
+def test_jitter_is_what_it_was_at_its_least() -> None:
+    estimate = Estimate()
+    now = 0.0
+    for step in range(100):
+        now += 0.1
+        growing = max(0, step - 80) * 0.010
+        estimate.sample(0.040 + growing, 5.0 + 0.004 * (-1) ** step + growing)
+        estimate.end_round(now)
+    assert estimate.jitter < 0.006
+    assert estimate.queue > 0.150
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5])

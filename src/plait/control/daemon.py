@@ -65,6 +65,7 @@ class Daemon:
         self._modes = Modes({}, self._rundir.remember_modes)
         self._started = time.monotonic()
         self._doors = Doors()
+        self._served: dict[str, str] = {}
         self._wanted: list[Door] = []
         self._salts_fd = -1
         self._stop = asyncio.Event()
@@ -276,6 +277,7 @@ class Daemon:
         return {path.name: path.mode.value for path in self._keeper.config.paths}
 
     def _adopt(self, config: Config) -> None:
+        self._tell_serving()
         """Let the keeper hold the host to a config, with the modes set live."""
         self._keeper.config = self._modes.merged(config)
         self._reporter.configured = {path.name: path.mode for path in config.paths}
@@ -288,6 +290,19 @@ class Daemon:
             await self._reload()
 
     async def _reload(self) -> None:
+    def _serving(self) -> dict[str, str]:
+        """Which exit serves what is meant for each. While none can, each is asked itself."""
+        return {name: other or name for name, other in self._judgement.serving().items()}
+
+    def _tell_serving(self) -> None:
+        serving = self._serving()
+        for name, other in serving.items():
+            if other != self._served.get(name, name):
+                back = other == name
+                log.info("exit %s: new connections go %s", name, "to it again" if back else f"to {other}")
+        self._served = serving
+        self._supervisor.tell({"serving": serving})
+
         """Take a changed config over without touching a session; a wrong one changes nothing."""
         notify("RELOADING=1")
         former = self._config
@@ -383,6 +398,7 @@ class Daemon:
         if method is Method.NONE:
             return ""
         found = self._keys.get((method, password))
+            serving=self._serving(),
         if found is None:
             found = self._keys[method, password] = Key.derive(method.value, password.reveal()).told()
         return found

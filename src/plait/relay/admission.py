@@ -50,6 +50,13 @@ def carried(address: IPAddress) -> IPAddress:
     return address
 
 
+def private(packed: bytes) -> bool:
+    """Whether an address (4 or 16 bytes) belongs to no place that everybody means by it."""
+    inner = carried(ip_address(packed))
+    closed = _CLOSED_V4 if isinstance(inner, IPv4Address) else _CLOSED_V6
+    return any(inner in network for network in closed)
+
+
 class Admission:
     """Answers "may this address be dialled?"."""
 

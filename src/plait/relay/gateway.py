@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
 from plait.relay.dialer import Dial, Failure
+from plait.relay.admission import private
 from plait.relay.legs import Leg, OpenLeg, SealLeg
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import delay_for
@@ -172,7 +173,11 @@ class Interceptor:
             self._tally.ended("not intercepted")
             reset(client)
             return
-        _Opening(self._pump, self._upstream, self._tally, client, peer, target, self._limit)
+        upstream = self._upstream
+        # A private network is behind one exit; what has its address behind another is something else.
+        if self.stand_in is not None and not private(target[0]):
+            upstream = self.stand_in
+        _Opening(self._pump, upstream, self._tally, client, peer, target, self._limit)
 
 
 class _Opening:
@@ -215,6 +220,13 @@ class _Opening:
         except BlockingIOError:
             n = 0
         except OSError:
+        self.stand_in: Upstream | None = None
+        """Another exit that serves new connections while ours can't."""
+
+    @property
+    def exit(self) -> str:
+        """The exit that it leads to when all is well."""
+        return self._upstream.name
             # The client has given up meanwhile. Nothing was asked of the exit yet.
             tally.ended("gone")
             pump.loop.forget(exit_sock.fileno())

@@ -4,6 +4,7 @@
                        {"ways": {exit: [...]}}   the ways to the exits have changed, best first; a way is
                                                  [remote, port, local, interface, path, rtt in s or 0]
                        {"own": [...]}            the host's addresses have changed
+                       {"serving": {exit: exit}} which exit serves new connections meant for each
                        {"ask": id, "what": "tally" | "sessions" | "probe" | "connect", ...}
                        {"drain": true}           accept no more; leave when the last session ends
     worker → control   {"ready": true}           listening, privileges dropped
@@ -81,6 +82,8 @@ class Job:
     exits: list[ExitOrder]
     door: DoorOrder | None
     own: list[str]
+    serving: dict[str, str] = field(default_factory=dict)
+    """Which exit serves new connections that are meant for each; itself, when all is well."""
     ways: dict[str, list[ListedWay]]
     connect_timeout: float
     handshake_timeout: float

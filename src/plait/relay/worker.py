@@ -143,6 +143,7 @@ class Worker:
 
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
         key = _key(order.method, order.secret) if order.secret else None
+        self._stand_in(job.serving)
         return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
 
     def _make_proxy(self, job: Job, order: ListenOrder) -> Proxy:
@@ -243,6 +244,8 @@ class Worker:
             for interceptor in self._interceptors:
                 interceptor.own = packed
             if self._admission is not None:
+        if isinstance(serving := message.get("serving"), dict):
+            self._stand_in(serving)
                 self._admission.own(ip_address(text) for text in own)
         if message.get("drain"):
             self._drain()
@@ -256,6 +259,12 @@ class Worker:
             job, upstream = self._job, self._upstreams.get(str(question["exit"]))
             assert job is not None
             if upstream is None:
+    def _stand_in(self, serving: dict[str, str]) -> None:
+        """New connections go where they are served now; those that are there stay where they are."""
+        for interceptor in self._interceptors:
+            other = serving.get(interceptor.exit, interceptor.exit)
+            interceptor.stand_in = self._upstreams.get(other) if other != interceptor.exit else None
+
                 # Asked across a reload: of an exit that our config has not, or no longer.
                 self._say(answer)
                 return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.relay.admission import Admission, carried
+from plait.relay.admission import Admission, carried, private
 
 # Within what is allowed, and without.
 DENY = ("192.168.70.128/25", "192.0.2.0/24", "fd70::dead/128")
@@ -88,6 +88,22 @@ def test_allow_can_open_loopback() -> None:
     admission = Admission([ip_network("127.0.0.1/32")])
     assert admission.admits("127.0.0.1")
     assert not admission.admits("127.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        ("8.8.8.8", False),
+        ("2001:db8::1", False),
+        ("192.168.70.1", True),
+        ("100.64.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("fd70::1", True),
+        ("fe80::1", True),
+    ],
+)
+def test_private(address: str, answer: bool) -> None:
+    assert private(ip_address(address).packed) is answer
 
 
 def test_new_addresses_of_the_host_are_closed_at_once(admission: Admission) -> None:

@@ -14,6 +14,7 @@ JOB = Job(
     exits=[ExitOrder(name="attic", method="aes-128-gcm", secret="00ff", mptcp=True)],
     door=DoorOrder(method="aes-128-gcm", secrets={"": "ab", "roof": "cd"}, allow=["10.0.0.0/8"], salts_fd=9),
     own=["192.0.2.1", "fe80::1"],
+    serving={"attic": "vps"},
     ways={"attic": [["10.1.1.70", 8388, "10.1.1.78", "wan1", "dsl", 0.025]]},
     connect_timeout=10.0,
     handshake_timeout=60.0,

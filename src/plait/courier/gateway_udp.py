@@ -81,6 +81,7 @@ class GatewayUdp:
         self._ways: dict[str, WayOrder] = {}
         self._lead: Sequence[str] = ()
         self._known: OrderedDict[Client, _Association] = OrderedDict()
+        self._doors: list[socket.socket] = []
         self.own = own
         """The host's own addresses, packed: nobody can have written to those through us."""
         self.total = 0
@@ -98,6 +99,7 @@ class GatewayUdp:
 
     def serve(self, sock: socket.socket) -> None:
         """Take what is handed over at this socket."""
+        self._doors.append(sock)
         self._loop.register(sock.fileno(), lambda mask: self._arrivals(sock), IN)
 
     def ways(self, ways: Sequence[WayOrder]) -> None:
@@ -115,6 +117,9 @@ class GatewayUdp:
         for association in self._known.values():
             self._close(association)
         self._known.clear()
+        for door in self._doors:
+            self._loop.forget(door.fileno())
+            door.close()
 
     def _arrivals(self, sock: socket.socket) -> None:
         for _ in range(_AT_ONCE):

@@ -62,6 +62,15 @@ class Parcels:
             if self._exit is not None:
                 self._exit.admission.own(ip_address(text) for text in own)
 
+    def close(self) -> None:
+        """End all."""
+        for gateway in self._gateways.values():
+            gateway.close()
+        if self._exit is not None:
+            self._exit.close()
+        if self._faces is not None:
+            self._faces.close()
+
     def figures(self) -> JsonObject:
         """What was counted."""
         gateways = self._gateways.values()

@@ -197,5 +197,4 @@ def test_what_was_sent_to_our_own_address_is_no_loop(bench: Bench) -> None:
         gateway.own = frozenset()
         client.sendto(b"x", listener.getsockname())
         turn(bench.loop, lambda: bench.sent)
-    listener.close()
     assert gateway.total == 1

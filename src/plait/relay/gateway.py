@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
-from plait.relay.dialer import Dial, Failure
 from plait.relay.admission import private
+from plait.relay.dialer import Dial, Failure
 from plait.relay.legs import Leg, OpenLeg, SealLeg
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import delay_for
@@ -158,6 +158,13 @@ class Interceptor:
         self._limit = limit
         self.own = own
         """The host's own addresses, packed: nobody can have asked for those through us."""
+        self.stand_in: Upstream | None = None
+        """Another exit that serves new connections while ours can't."""
+
+    @property
+    def exit(self) -> str:
+        """The exit that it leads to when all is well."""
+        return self._upstream.name
 
     def accepted(self, client: socket.socket, peer: str) -> None:
         """A client is here. It has been told "connected" already, by our kernel."""
@@ -220,13 +227,6 @@ class _Opening:
         except BlockingIOError:
             n = 0
         except OSError:
-        self.stand_in: Upstream | None = None
-        """Another exit that serves new connections while ours can't."""
-
-    @property
-    def exit(self) -> str:
-        """The exit that it leads to when all is well."""
-        return self._upstream.name
             # The client has given up meanwhile. Nothing was asked of the exit yet.
             tally.ended("gone")
             pump.loop.forget(exit_sock.fileno())

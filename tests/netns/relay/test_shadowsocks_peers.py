@@ -112,6 +112,46 @@ def test_ss_tunnel_and_our_exit(street: Street, tcp: Echo, udp: UdpEcho, method:
     assert plain_log(there.log()), there.log()
 
 
+REDIR = f"""
+table inet redir {{
+    chain take_tcp {{
+        type nat hook prerouting priority dstnat;
+        iifname "lan" ip daddr {SERVER[4]} meta l4proto tcp redirect to :{PORT}
+    }}
+    chain take_udp {{
+        type filter hook prerouting priority mangle;
+        iifname "lan" ip daddr {SERVER[4]} meta l4proto udp tproxy ip to :{PORT} meta mark set 7
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def redir(street: Street) -> Iterator[None]:
+    """The rules that people write for ss-redir."""
+    node = street.gateway
+    rules = node.directory / "redir.nft"
+    rules.write_text(REDIR)
+    node.run("nft", "-f", rules)
+    node.run("ip", "rule", "add", "fwmark", "7", "lookup", "77")
+    node.run("ip", "route", "add", "local", "default", "dev", "lo", "table", "77")
+    yield
+    node.run("nft", "delete", "table", "inet", "redir")
+    node.run("ip", "rule", "del", "fwmark", "7", "lookup", "77")
+    node.run("ip", "route", "flush", "table", "77")
+
+
+@pytest.mark.usefixtures("redir")
+def test_ss_redir_and_our_exit(street: Street, tcp: Echo, udp: UdpEcho) -> None:
+    method = "chacha20-ietf-poly1305"
+    there = street.plait(street.exit, "exit", exit_config(method))
+    foreign.ss_client(street.gateway, "ss-redir", method, PASSWORDS[method], EXIT, PORT)
+    speaks_tcp(street.client, (SERVER[4], tcp.port))
+    speaks_udp(street.client, CLIENT[4], (SERVER[4], udp.port))
+    assert udp.heard[-1][0] == EXIT_OUT[4]
+    assert plain_log(there.log()), there.log()
+
+
 def test_ss_local_and_our_exit(street: Street, tcp: Echo, udp: UdpEcho) -> None:
     """SOCKS5 as applications speak it: curl's way in by name and address, and UDP ASSOCIATE by hand."""
     method = "aes-256-gcm"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.netns.relay.letters import PASSWORDS, UdpEcho, ask, hear, letters, udp_echo
@@ -145,3 +147,41 @@ def test_when_the_exit_is_lost_udp_goes_out_directly(street: Street, server: Udp
         here.until("the exit to be lost", lambda status: status["exits"][0]["state"] == "down", within=40)
         ask(client, (SERVER[4], server.port), b"?")
         assert server.heard[-1][0] == CLIENT[4]
+
+
+def courier_of(plait: Plait) -> int:
+    """Pid of its courier."""
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if parent == plait.pid and b"plait.courier.process" in command:
+            return int(entry.name)
+    raise AssertionError("no courier")
+
+
+@pytest.mark.parametrize("end", ["gateway", "exit"])
+def test_a_courier_that_is_killed_is_replaced(street: Street, server: UdpEcho, end: str) -> None:
+    """Its associations are lost, and made anew by the next datagram."""
+    here, there = pair(street, "2022-blake3-aes-256-gcm")
+    with letters(street.client, CLIENT[4]) as client:
+        ask(client, (SERVER[4], server.port), b"?")
+        of = here if end == "gateway" else there
+        os.kill(courier_of(of), signal.SIGKILL)
+        of.until_log("courier")
+        hear(client)
+        assert ask(client, (SERVER[4], server.port), b"!")[0] == b"E!"
+
+
+def test_nobody_talks_to_the_interceptor_itself(street: Street, server: UdpEcho) -> None:
+    here, _ = pair(street, "aes-128-gcm")
+    ready(street, server.port)
+    total = here.status()["datagrams"]["total"]
+    with letters(street.client, CLIENT[4]) as client, letters(street.exit, "10.1.1.70") as outside:
+        client.sendto(b"?", ("192.168.78.1", 1080))
+        outside.sendto(b"?", ("10.1.1.78", 1080))
+        assert not hear(client, seconds=0.5)
+        assert not hear(outside)
+    assert here.status()["datagrams"]["total"] == total

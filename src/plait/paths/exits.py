@@ -51,12 +51,25 @@ class ExitStanding:
 class _Exit:
     """One exit."""
 
-    __slots__ = ("answered", "failures", "poor", "returns", "silent", "since", "turned", "well", "why")
+    __slots__ = (
+        "answered",
+        "contradicted",
+        "failures",
+        "poor",
+        "returns",
+        "silent",
+        "since",
+        "turned",
+        "well",
+        "why",
+    )
 
     def __init__(self, now: float) -> None:
         self.failures = 0
         self.answered = False
         self.silent = False
+        self.contradicted = False
+        """A probe came through although all paths are silent: it is only echoes that are lost."""
         self.why = ""
         self.poor = False
         self.turned: float | None = None
@@ -86,6 +99,7 @@ class Exits:
         if found is not None:
             if state in _ANSWERS:
                 found.failures, found.answered, found.why = 0, True, ""
+                found.contradicted = found.silent
             else:
                 found.failures += 1
                 found.why = why or state
@@ -97,6 +111,7 @@ class Exits:
         if found is None:
             return
         found.silent = silent
+        found.contradicted = found.contradicted and silent
         found.answered = found.answered or (not silent and rtt is not None)
         if silent:
             found.turned = None
@@ -147,7 +162,7 @@ class Exits:
 
     @staticmethod
     def _settle(found: _Exit, now: float) -> None:
-        bad = found.silent or found.failures >= FAILURES
+        bad = (found.silent and not found.contradicted) or found.failures >= FAILURES
         if found.well and bad:
             found.returns.failed(now - (found.since or now))
             found.well, found.since = False, None

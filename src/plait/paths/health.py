@@ -300,7 +300,7 @@ class Health:
 
     def _alarm(self, pair: Pair, now: float) -> None:
         """An answer is missing: ask this path again at once, and others for comparison."""
-        if pair.state in (Condition.DOWN, Condition.RETURNING):
+        if pair.state in (*_SILENT, Condition.RETURNING):
             return
         self._bursts.strong(pair.path, now)
         if len(pair.missed) > 1 or pair.estimate.surprise > ENOUGH / 4:

@@ -23,6 +23,7 @@ def path(rate: float | None, rtt_ms: float | None, loss: float = 0.0, carrying: 
 
 GOOD = path(40, 20)
 FAR = path(40, 50)
+FAST = path(200, 20)
 
 # What was measured with kernel 6.18: the bond's rate as a share of the better path's alone.
 # (better path, second path: share of the rate, RTT in ms, loss one way, what the bond gave)
@@ -60,6 +61,10 @@ MEASURED = [
     (FAR, 0.5, 400, 0.02, 0.54),
     (FAR, 0.1, 400, 0.02, 0.82),
     (FAR, 0.5, 750, 0.02, 0.55),
+    (FAST, 0.5, 100, 0.0, 1.59),
+    (FAST, 0.5, 300, 0.0, 1.27),
+    (FAST, 0.1, 200, 0.0, 1.12),
+    (FAST, 0.1, 400, 0.0, 0.91),
 ]  # fmt: skip
 
 
@@ -67,7 +72,7 @@ MEASURED = [
 def test_what_was_measured_to_hurt_does_and_nothing_else(
     best: Measured, share: float, rtt_ms: float, loss: float, bond: float
 ) -> None:
-    second = path(40 * share, rtt_ms, 1 - (1 - loss) ** 2)
+    second = path(best.rate / 2 / MBIT * share, rtt_ms, 1 - (1 - loss) ** 2)
     assert compare(second, best).hurts is (bond < 0.95)
 
 

@@ -114,6 +114,18 @@ def test_an_exit_that_was_only_silent_is_back_when_paths_answer(scene: Scene) ->
     assert scene.state() == "up"
 
 
+def test_a_probe_that_comes_through_says_more_than_silence(scene: Scene) -> None:
+    """An exit that was restarted is probed at once; its echoes take longer to begin again."""
+    scene.silent("attic")
+    scene.answer("attic")
+    assert scene.state() == "up"
+    scene.silent("attic")  # still
+    assert scene.state() == "up"
+    scene.silent("attic", False)
+    scene.silent("attic")  # again
+    assert scene.state() == "down: it answers over no path"
+
+
 def test_one_that_flaps_has_to_be_well_for_longer_each_time(scene: Scene) -> None:
     held = []
     for _ in range(11):

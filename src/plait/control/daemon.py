@@ -64,8 +64,8 @@ class Daemon:
         self._config = load_for(role, sources)
         self._modes = Modes({}, self._rundir.remember_modes)
         self._started = time.monotonic()
-        self._doors = Doors()
         self._served: dict[str, str] = {}
+        self._doors = Doors()
         self._wanted: list[Door] = []
         self._salts_fd = -1
         self._stop = asyncio.Event()
@@ -244,6 +244,7 @@ class Daemon:
     def _exits_changed(self) -> None:
         # An exit that was silent answers, or one that answered is silent: know more of it at once.
         self._watch.look()
+        self._tell_serving()
         lost = self._judgement.all_lost
         if self._keeper.taking == lost:
             gateway = self._config.gateway
@@ -255,6 +256,19 @@ class Daemon:
                 log.info("an exit answers again: the LAN's TCP is taken")
             self._keeper.taking = not lost
             self._keeper.wake()
+
+    def _serving(self) -> dict[str, str]:
+        """Which exit serves what is meant for each. While none can, each is asked itself."""
+        return {name: other or name for name, other in self._judgement.serving().items()}
+
+    def _tell_serving(self) -> None:
+        serving = self._serving()
+        for name, other in serving.items():
+            if other != self._served.get(name, name):
+                back = other == name
+                log.info("exit %s: new connections go %s", name, "to it again" if back else f"to {other}")
+        self._served = serving
+        self._supervisor.tell({"serving": serving})
 
     async def _refresh_names(self) -> None:
         while True:
@@ -277,7 +291,6 @@ class Daemon:
         return {path.name: path.mode.value for path in self._keeper.config.paths}
 
     def _adopt(self, config: Config) -> None:
-        self._tell_serving()
         """Let the keeper hold the host to a config, with the modes set live."""
         self._keeper.config = self._modes.merged(config)
         self._reporter.configured = {path.name: path.mode for path in config.paths}
@@ -290,19 +303,6 @@ class Daemon:
             await self._reload()
 
     async def _reload(self) -> None:
-    def _serving(self) -> dict[str, str]:
-        """Which exit serves what is meant for each. While none can, each is asked itself."""
-        return {name: other or name for name, other in self._judgement.serving().items()}
-
-    def _tell_serving(self) -> None:
-        serving = self._serving()
-        for name, other in serving.items():
-            if other != self._served.get(name, name):
-                back = other == name
-                log.info("exit %s: new connections go %s", name, "to it again" if back else f"to {other}")
-        self._served = serving
-        self._supervisor.tell({"serving": serving})
-
         """Take a changed config over without touching a session; a wrong one changes nothing."""
         notify("RELOADING=1")
         former = self._config
@@ -365,6 +365,7 @@ class Daemon:
             ],
             door=self._door_order(config),
             own=list(self._keeper.view.own),
+            serving=self._serving(),
             ways=self._ways(self._keeper.view),
             connect_timeout=relay.connect_timeout,
             handshake_timeout=relay.handshake_timeout,
@@ -398,7 +399,6 @@ class Daemon:
         if method is Method.NONE:
             return ""
         found = self._keys.get((method, password))
-            serving=self._serving(),
         if found is None:
             found = self._keys[method, password] = Key.derive(method.value, password.reveal()).told()
         return found

@@ -136,6 +136,7 @@ class Worker:
                 self._interceptors.append(interceptor)
                 accepted = interceptor.accepted
             self._listeners.append(Listener(self.loop, sock, accepted, self._room(most)))
+        self._stand_in(job.serving)
 
     def _room(self, most: int) -> Callable[[], bool]:
         tally, open_sessions = self.tally, self.pump.sessions
@@ -143,7 +144,6 @@ class Worker:
 
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
         key = _key(order.method, order.secret) if order.secret else None
-        self._stand_in(job.serving)
         return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
 
     def _make_proxy(self, job: Job, order: ListenOrder) -> Proxy:
@@ -237,6 +237,8 @@ class Worker:
             for name, listed in ways.items():
                 if name in self._upstreams:
                     self._upstreams[name].turn_to(_ways(listed))
+        if isinstance(serving := message.get("serving"), dict):
+            self._stand_in(serving)
         if isinstance(own := message.get("own"), list):
             from ipaddress import ip_address
 
@@ -244,13 +246,17 @@ class Worker:
             for interceptor in self._interceptors:
                 interceptor.own = packed
             if self._admission is not None:
-        if isinstance(serving := message.get("serving"), dict):
-            self._stand_in(serving)
                 self._admission.own(ip_address(text) for text in own)
         if message.get("drain"):
             self._drain()
         if "ask" in message:
             self._answer(message)
+
+    def _stand_in(self, serving: dict[str, str]) -> None:
+        """New connections go where they are served now; those that are there stay where they are."""
+        for interceptor in self._interceptors:
+            other = serving.get(interceptor.exit, interceptor.exit)
+            interceptor.stand_in = self._upstreams.get(other) if other != interceptor.exit else None
 
     def _answer(self, question: JsonObject) -> None:
         answer: JsonObject = {"answer": question["ask"]}
@@ -259,12 +265,6 @@ class Worker:
             job, upstream = self._job, self._upstreams.get(str(question["exit"]))
             assert job is not None
             if upstream is None:
-    def _stand_in(self, serving: dict[str, str]) -> None:
-        """New connections go where they are served now; those that are there stay where they are."""
-        for interceptor in self._interceptors:
-            other = serving.get(interceptor.exit, interceptor.exit)
-            interceptor.stand_in = self._upstreams.get(other) if other != interceptor.exit else None
-
                 # Asked across a reload: of an exit that our config has not, or no longer.
                 self._say(answer)
                 return

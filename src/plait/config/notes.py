@@ -20,9 +20,8 @@ def _not_yet(config: Config) -> list[str]:
     if config.tunnel != Tunnel():
         found.append("[tunnel]: no tunnel in this version")
     for index, rule in enumerate(config.rules):
-        for name in ("protocol", "mac", "domain"):
-            if getattr(rule, name):
-                found.append(f"rule[{index}].{name}: not in this version; the whole rule is left out")
+        if rule.domain:
+            found.append(f"rule[{index}].domain: not in this version; the whole rule is left out")
     plain = Path(interface="", name="")
     for name in ("metered", "weight", "on_up", "on_down", "on_standby", "watchdog"):
         if any(getattr(path, name) != getattr(plain, name) for path in config.paths):

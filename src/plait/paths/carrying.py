@@ -98,8 +98,8 @@ def near_table(
 def _rules(config: Config, verdict: str) -> list[str]:
     lines = []
     for rule in config.rules:
-        if rule.protocol or rule.mac or rule.domain:
-            continue  # these are not served yet, and without them the rule would match too much
+        if rule.domain:
+            continue  # not served yet, and without it the rule would match too much
         if rule.to is Verdict.DIRECT:
             word = "return"
         elif rule.to is Verdict.BLOCK:
@@ -108,7 +108,9 @@ def _rules(config: Config, verdict: str) -> list[str]:
             word = verdict
         else:
             word = "return"  # the tunnel leads to the first exit
-        lines += [f"{match} {word}".strip() for match in matches(rule, "udp")]
+        # All but TCP comes here, so that a rule about UDP has to say so.
+        udp = "meta l4proto udp " if rule.protocol else ""
+        lines += [f"{udp}{match} {word}".strip() for match in matches(rule, "udp")]
     return lines
 
 

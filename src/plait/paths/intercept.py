@@ -213,8 +213,8 @@ def _decisions(config: Config, listening: Mapping[str, int], taking: bool, *, ud
     assert gateway is not None
     lines: list[str] = []
     for rule in config.rules:
-        if rule.protocol or rule.mac or rule.domain:
-            continue  # these are not served yet, and without them the rule would match too much
+        if rule.domain:
+            continue  # not served yet, and without it the rule would match too much
         for match in matches(rule, "udp" if udp else "tcp"):
             verdict = _verdict(rule.to, match, gateway, listening, taking, udp=udp)
             lines.append(f"{match} {verdict}".strip())

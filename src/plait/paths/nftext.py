@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
-from plait.config.model import IPAddress, IPNetwork, Rule, Verdict
+from plait.config.model import IPAddress, IPNetwork, Protocol, Rule, Verdict
 
 RESERVED: tuple[IPNetwork, ...] = (
     IPv4Network("0.0.0.0/8"),
@@ -28,10 +28,15 @@ and benchmark ranges are left out: nobody lives there, and labs use them as thei
 
 
 def matches(rule: Rule, protocol: str) -> list[str]:
-    """What a rule is about; one nftables rule for each IP version it can be about."""
-    port = f"{protocol} dport " + braces(port_ranges(rule.port)) if rule.port else ""
+    """What a rule is about; one nftables rule for each IP version it can be about. None when it is not
+    about ``protocol`` at all."""
+    if rule.protocol and Protocol(protocol) not in rule.protocol:
+        return []
+    more = [f"ether saddr {braces(rule.mac)}"] if rule.mac else []
+    if rule.port:
+        more.append(f"{protocol} dport {braces(port_ranges(rule.port))}")
     if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
-        return [port]
+        return [" ".join(more)]
     found = []
     for version, word in ((4, "ip"), (6, "ip6")):
         sources = collapsed(rule.source, version)
@@ -45,9 +50,7 @@ def matches(rule: Rule, protocol: str) -> list[str]:
             parts.append(f"{word} daddr {braces(destinations)}")
         elif rule.to is not Verdict.DIRECT:
             parts.append(f"{word} daddr != @reserved{version}")
-        if port:
-            parts.append(port)
-        found.append(" ".join(parts))
+        found.append(" ".join(parts + more))
     return found
 
 

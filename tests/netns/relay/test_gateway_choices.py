@@ -109,6 +109,33 @@ to = "exit:attic"
     assert plain_log(plait.log()), plait.log()
 
 
+@pytest.mark.parametrize("intercept", ["tproxy", "redirect"])
+def test_rules_by_client_and_protocol(street: Street, exit: Plait, intercept: str) -> None:
+    link = street.client.run("cat", "/sys/class/net/eth0/address").stdout.strip()
+    plait = gateway(
+        street,
+        intercept=intercept,
+        rest=f"""
+[[rule]]
+protocol = "udp"
+port = 7004
+to = "block"
+[[rule]]
+mac = ["02:00:5e:00:00:99", "{link.upper()}"]
+port = 7005
+to = "direct"
+[[rule]]
+mac = "02:00:5e:00:00:99"
+to = "block"
+""",
+    )
+    assert seen_from(street, SERVER[4], 7004) == EXIT_OUT[4], "this rule is not about TCP"
+    assert seen_from(street, SERVER[4], 7005) == CLIENT[4]
+    assert seen_from(street, SERVER[6], 7005) == CLIENT[6]
+    assert seen_from(street, SERVER[4]) == EXIT_OUT[4]
+    assert plait.stop() == 0
+
+
 def test_reserved_ranges_own_addresses_and_exits_are_not_taken(street: Street, exit: Plait) -> None:
     plait = gateway(street)
     assert seen_from(street, PRIVATE) == CLIENT[4]

@@ -15,6 +15,7 @@ from plait.config.model import (
     Intercept,
     IPAddress,
     Peer,
+    Protocol,
     Proxy,
     Rule,
     Secret,
@@ -168,5 +169,22 @@ def test_reserved_ranges(reserved: str) -> None:
 
 
 def test_a_rule_with_what_is_not_served_is_left_out_as_a_whole() -> None:
-    narrow = Rule(to=Verdict.BLOCK, port=((25, 25),), mac=("02:00:5e:10:00:01",))
+    narrow = Rule(to=Verdict.BLOCK, port=((25, 25),), domain=("example.org",))
     assert ruleset(replace(PLAIN, rules=(narrow,)), ADDRESSES) == ruleset(PLAIN, ADDRESSES)
+
+
+def test_rules_by_protocol_and_client() -> None:
+    rules = (
+        Rule(to=Verdict.BLOCK, protocol=(Protocol.UDP,), port=((443, 443),)),
+        Rule(to=Verdict.DIRECT, mac=("02:00:5e:10:00:01", "02:00:5e:10:00:02")),
+        Rule(to="attic", protocol=(Protocol.TCP,), mac=("02:00:5e:10:00:03",), port=((80, 80),)),
+    )
+    both = replace(other(PLAIN, udp=UdpVia.SHADOWSOCKS), rules=rules)
+    text = ruleset(both, ADDRESSES).text
+    tcp, udp = (text.split(f"chain {name} {{")[1].split("}\n\n")[0] for name in ("take", "take_udp"))
+    assert "443" not in tcp
+    assert "ip daddr != @reserved4 udp dport { 443 } reject" in udp
+    for chain in (tcp, udp):
+        assert "ether saddr { 02:00:5e:10:00:01, 02:00:5e:10:00:02 } return" in chain
+    assert "ip daddr != @reserved4 ether saddr { 02:00:5e:10:00:03 } tcp dport { 80 } meta l4proto tcp" in tcp
+    assert "02:00:5e:10:00:03" not in udp

@@ -39,6 +39,8 @@ _SETTLING = 3.0
 _WORTH = 1_000_000
 """Bits a second from which what is carried can be compared."""
 _LESS = 0.9
+_MORE = 3.0
+"""A path that has shown so many times what each other one has is the better one, whatever trains say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class Measured:
     down: float | None = None
     carrying: float = 0.0
     """Bits a second that it moves just now."""
+    shown: float = 0.0
+    """The most that it has moved lately, both directions."""
 
     @property
     def rate(self) -> float:
@@ -102,14 +106,30 @@ def compare(path: Measured, best: Measured) -> Harm:
 
 
 def best_of(players: Mapping[str, Measured]) -> str | None:
-    """The path that would be kept if there could be but one: that of the highest rate where the rates
-    are known, else the quickest."""
-    if not players:
-        return None
-    if all(each.up is not None or each.down is not None for each in players.values()):
-        return max(players, key=lambda name: players[name].rate * (1 - min(players[name].loss, 0.9)))
+    """The path that would be kept if there could be but one; None while that is open.
+
+    The quickest one, if it has the highest rate as well. Else rates decide, but only those that were
+    shown: what trains promise of a path may be the burst that its shaper lets pass.
+    """
     measured = [name for name, each in players.items() if each.rtt is not None]
-    return min(measured, key=lambda name: (players[name].rtt or 0.0) + players[name].loss, default=None)
+    quickest = min(measured, key=lambda name: (players[name].rtt or 0.0) + players[name].loss, default=None)
+    if quickest is None or len(measured) < 2:
+        return quickest if len(players) == 1 else None
+    quick = players[quickest]
+    rivals = [name for name in measured if name != quickest]
+    known = all(each.up is not None or each.down is not None for each in players.values())
+    richest = max(rivals, key=lambda name: _worth(players[name]))
+    if known and _worth(quick) >= _worth(players[richest]):
+        return quickest
+    if known and players[richest].shown * (1 - min(players[richest].loss, 0.9)) >= quick.rate:
+        return richest
+    if quick.shown >= _WORTH and all(quick.shown > _MORE * players[name].shown for name in rivals):
+        return quickest
+    return None
+
+
+def _worth(path: Measured) -> float:
+    return path.rate * (1 - min(path.loss, 0.9))
 
 
 @dataclass(slots=True)
@@ -154,8 +174,12 @@ class Bench:
         total = sum(each.carrying for each in players.values())
         for name, each in players.items():
             seat = self._seats[name]
-            if best is None or name == best or _uncertain(players):
+            if name == best or (best is None and seat.against not in players):
                 self._release(seat)
+                continue
+            if best is None:
+                # Nothing was shown lately, or the wrong things: it stays as it was found to be.
+                seat.since = None
                 continue
             harm = compare(each, players[best])
             if seat.why:
@@ -228,11 +252,6 @@ def _share(path: Measured, best: Measured) -> float | None:
         if mine is not None and theirs
     ]
     return max(shares, default=None)
-
-
-def _uncertain(players: Mapping[str, Measured]) -> bool:
-    """Too little is known to say who is better than whom."""
-    return sum(each.rtt is not None for each in players.values()) < 2
 
 
 def _words(harm: Harm, path: Measured, best: str) -> str:

@@ -53,6 +53,9 @@ class _Way:
             self._begun, self._bytes = now, 0
         self._bytes += count
 
+    def shown(self, now: float) -> float:
+        return max(self._faded(now), float(self._rate) if now <= self._rate_at + _RATE_LASTS else 0.0)
+
     def known(self, now: float) -> float | None:
         least = self._faded(now)
         if now <= self._rate_at + _RATE_LASTS:
@@ -109,3 +112,8 @@ class Capacity:
     def down(self, now: float) -> float | None:
         """… and downwards."""
         return self._down.known(now)
+
+    def shown(self, now: float) -> float:
+        """Both directions together, what it has really carried lately. Trains promise: a shaper that lets
+        bursts pass makes a slow path look fast."""
+        return self._up.shown(now) + self._down.shown(now)

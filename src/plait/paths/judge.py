@@ -222,6 +222,7 @@ class Judge:
             up=known.capacity.up(now),
             down=known.capacity.down(now),
             carrying=known.capacity.carrying(now),
+            shown=known.capacity.shown(now),
         )
 
     def _hand_over(self, standings: Mapping[str, Standing], now: float) -> None:

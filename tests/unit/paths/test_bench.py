@@ -14,11 +14,25 @@ from plait.paths.bench import CONFIRM, LONGEST_WAIT, TRIAL, WAIT, Bench, Measure
 MBIT = 1_000_000
 
 
-def path(rate: float | None, rtt_ms: float | None, loss: float = 0.0, carrying: float = 0.0) -> Measured:
-    """Rate in Mbit/s, the same both ways; loss there and back."""
+def path(
+    rate: float | None,
+    rtt_ms: float | None,
+    loss: float = 0.0,
+    carrying: float = 0.0,
+    shown: float | None = None,
+) -> Measured:
+    """Rates in Mbit/s, the same both ways; loss there and back. All of it was shown unless said otherwise."""
     rtt = None if rtt_ms is None else rtt_ms / 1000
     bits = None if rate is None else rate * MBIT
-    return Measured(rtt=rtt, base=rtt, loss=loss, up=bits, down=bits, carrying=carrying * MBIT)
+    return Measured(
+        rtt=rtt,
+        base=rtt,
+        loss=loss,
+        up=bits,
+        down=bits,
+        carrying=carrying * MBIT,
+        shown=MBIT * ((rate or 0.0) * 2 if shown is None else shown),
+    )
 
 
 GOOD = path(40, 20)
@@ -106,9 +120,18 @@ BAD = path(2, 300, 0.1)
         ({"sat": path(40, 600), "dsl": path(50, 20)}, "sat"),
         # one that loses half of everything is not the better one, whatever its rate
         ({"a": path(60, 20, 0.6), "b": path(40, 20)}, "a"),
-        # rates unknown: the quicker one is the better one
-        ({"a": path(None, 20), "b": path(None, 600)}, "b"),
-        ({"a": path(None, 20), "b": path(100, 600)}, "b"),
+        # nothing was shown yet: what trains say is not enough to take the quicker one out, …
+        ({"sat": path(100, 600, shown=1), "dsl": path(5, 20, shown=0)}, ""),
+        ({"shaped": path(900, 300, shown=2), "good": path(50, 20, shown=2)}, ""),
+        # … but it is where the quicker one has the higher rate, too
+        ({"a": path(50, 20, shown=0), "b": path(2, 300, shown=0)}, "b"),
+        # what was shown says more than a train that met a shaper's burst
+        ({"shaped": path(900, 600, shown=2), "good": path(50, 20, shown=45)}, "shaped"),
+        ({"shaped": path(900, 600, shown=30), "good": path(50, 20, shown=45)}, ""),
+        # rates unknown: the quicker one is the better one if it has shown much more
+        ({"a": path(None, 20), "b": path(None, 600)}, ""),
+        ({"a": path(None, 20, shown=30), "b": path(None, 600, shown=4)}, "b"),
+        ({"a": path(None, 20, shown=30), "b": path(100, 600, shown=20)}, ""),
         ({"a": path(None, 20), "b": path(None, 100)}, ""),
         ({"a": path(40, None), "b": path(1, None)}, ""),
         ({"a": path(40, 20), "b": path(1, None)}, ""),

@@ -10,8 +10,8 @@ delay, since voice waits in the same modem's buffer:
   queue that this builds is limited to some ms, and is let drain before going on;
 * in between, the rate follows the queue: it is 2 % over what was measured where there is none,
   and up to 10 % below where there is one;
-* when the round trip has stood high for a whole round, the path has become slower: what it
-  could do before is forgotten at once, and not after ten rounds.
+* when the delay has stood high for two rounds, the path has become slower: what it could do
+  before is forgotten at once, and not after ten rounds.
 
 The pacer allows bursts of 2 ms, since nobody can wake up more often: what a run may hold at
 most follows from that, and the driver makes fewer, longer runs the faster the path.
@@ -34,6 +34,9 @@ FIRST_WINDOW = 64 * 1024
 LEAST_RATE = 12_500.0
 BURST = 0.002
 """Seconds of sending that may be made up for after a sleep."""
+CATCH_UP = 0.012
+"""The same where something had been waiting for its turn: it is the process that was late, and meanwhile
+the path's queue has drained."""
 LONGEST_RUN = 64 * 1024
 RATE_WINDOW = 1.0
 """Seconds for which a delivery rate is remembered, at least; else ten round trips."""
@@ -68,6 +71,7 @@ class Pace:
         "_busy_at",
         "_floor",
         "_full",
+        "_high_rounds",
         "_limited_at",
         "_losses",
         "_met_at",
@@ -77,6 +81,8 @@ class Pace:
         "_round_rate",
         "_round_since",
         "_stale_rounds",
+        "_wanted_at",
+        "_was_cut",
         "bandwidth",
         "estimate",
         "next_at",
@@ -108,6 +114,9 @@ class Pace:
         self._best = 0.0
         self._full = False
         self._phase_rate = 0.0
+        self._high_rounds = 0
+        self._was_cut = False
+        self._wanted_at = now - 1.0
         self._stale_rounds = 0
         self._round_since = now
         self._round_rate = 0.0
@@ -119,6 +128,7 @@ class Pace:
     def ready(self, in_flight: int, now: float) -> bool:
         """Whether a run may leave now."""
         if self.next_at > now:
+            self._wanted_at = self.next_at
             return False
         if in_flight >= self.window:
             self._busy_at = now
@@ -128,11 +138,14 @@ class Pace:
     def spend(self, parcel: Parcel, now: float) -> None:
         """A run leaves. An urgent one may do so at any time; those after it wait the longer."""
         rate = self.rate * self.share
-        late = now - self.next_at
-        if late > BURST:
-            if now - max(self.next_at, self._busy_at) > BURST + 2 * self.quantum / rate:
+        begin = now - BURST
+        if self.next_at < begin:
+            if now - CATCH_UP <= self._wanted_at < begin:
+                begin = self._wanted_at
+            elif now - max(self.next_at, self._busy_at) > BURST + 2 * self.quantum / rate:
                 self._limited_at = now
-            self.next_at = now - BURST
+            if self.next_at < begin:
+                self.next_at = begin
         if self.share < 1.0:
             self._limited_at = now
         parcel.limited = now - self._limited_at <= self.estimate.srtt + BURST
@@ -184,12 +197,16 @@ class Pace:
                 self._stale_rounds += 1
             if self._stale_rounds >= _ROUNDS_WITHOUT_GROWTH:
                 self._enter(Phase.DRAIN, now)
-        elif estimate.queue > high and self._full:
-            if self._round_rate < 0.9 * self.bandwidth:
+        elif estimate.queue <= high:
+            self._high_rounds = 0
+        elif self._full:
+            self._high_rounds += 1
+            if self._high_rounds > 1 and self._round_rate < 0.9 * self.bandwidth:
                 # Slower than it was: only this round counts, but one round is not believed all.
                 self.bandwidth = max(self._round_rate, 0.5 * self.bandwidth)
                 self._rates.forget(now)
                 self._rates.add(self.bandwidth, now, RATE_WINDOW)
+                self._was_cut = True
             self._enter(Phase.DRAIN, now)
         self._round_since = now
         self._round_rate = 0.0
@@ -214,7 +231,9 @@ class Pace:
                 self._enter(Phase.DRAIN, now)
         elif self.phase is Phase.DRAIN:
             if in_flight <= self.bandwidth * (base + ACK_DELAY) or lasted > 4 * long:
-                self._enter(Phase.CRUISE, now)
+                # It may have been a hiccup, of the path or of a process: see whether there is more.
+                self._enter(Phase.UP if self._was_cut else Phase.CRUISE, now)
+                self._was_cut = False
         elif self.phase is Phase.UP:
             if lasted > long:
                 grown = self.bandwidth > self._phase_rate * (1 + PROBE_GAIN / 3)

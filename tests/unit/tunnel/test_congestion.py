@@ -31,6 +31,8 @@ class Path:
     queues: list[float] = field(default_factory=list, repr=False)
     counter: int = 0
     drop: int = 0
+    step: float = 0.001
+    """Seconds between two looks at what may be sent."""
     coming: deque[tuple[float, int, int, int]] = field(default_factory=deque, repr=False)
     acks: deque[tuple[float, Ack]] = field(default_factory=deque, repr=False)
 
@@ -65,7 +67,7 @@ class Path:
                 self.counter += count
             self.queue = max(0.0, free - now)
             self.queues.append(self.queue)
-            self.now += 0.001
+            self.now += self.step
         return (self.delivered - before) / (self.now - began)
 
 
@@ -87,6 +89,14 @@ def test_loss_alone_does_not_slow_it_down(lose: int) -> None:
     path = Path(20 * MBIT, 0.020, lose=lose)
     path.run(5.0)
     assert path.run(10.0) > 0.93 * 20 * MBIT * (1 - 1 / lose)
+
+
+@pytest.mark.parametrize("rate", [5, 20, 100])
+@pytest.mark.parametrize("step", [0.003, 0.005, 0.008])
+def test_a_process_that_wakes_up_late_fills_the_path_all_the_same(rate: int, step: float) -> None:
+    path = Path(rate * MBIT, 0.010, step=step)
+    path.run(5.0)
+    assert path.run(10.0) > 0.93 * rate * MBIT
 
 
 @pytest.mark.parametrize(("before", "after"), [(50, 5), (5, 50), (20, 15), (15, 20)])

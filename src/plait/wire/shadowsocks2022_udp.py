@@ -38,23 +38,14 @@ _KEEP = 60.0
 """Seconds for which a session of an exit is remembered at least (SIP022, section 3.2.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    kind: int
-    stamp: int
-    client: bytes
-    """The client's session in an answer."""
-    place: Target
-    payload: bytes
-
-
 def _spell(kind: int, now: float, client: bytes, filler: int, header: bytes, payload: bytes) -> bytes:
     head = _BODY.pack(kind, int(now)) + client + filler.to_bytes(2, "big") + bytes(filler)
     return b"".join((head, header, payload))
 
 
-def _read(plain: bytes, kind: int, now: float) -> _Body:
-    """Read and judge a body of which it is known that a known key made it."""
+def _read(plain: bytes, kind: int, now: float) -> tuple[Target, bytes, bytes]:
+    """Read and judge a body of which it is known that a known key made it: place, payload, and in an
+    answer the client's session."""
     at = _BODY.size + (_SESSION if kind == _SERVER else 0)
     if len(plain) < at + 2:
         raise Malformed("a datagram that ends inside its head")
@@ -68,13 +59,15 @@ def _read(plain: bytes, kind: int, now: float) -> _Body:
     if found is None:
         raise Malformed("a datagram that ends inside its address")
     place, end = found
-    return _Body(kind, stamp, plain[_BODY.size : at], place, plain[start + end :])
+    return place, plain[start + end :], plain[_BODY.size : at]
 
 
 def _filler(random: Randomness, port: int, payload: bytes) -> int:
     """Questions to DNS and their answers are short and few: their sizes tell most, so they are padded."""
     room = MAX_PADDING - len(payload)
-    return int.from_bytes(random(4), "big") % room + 1 if port == _DNS and room > 0 else 0
+    if port != _DNS or room <= 0:
+        return 0
+    return int.from_bytes(random(4), "big") % room + 1
 
 
 def _port(header: bytes) -> int:
@@ -194,15 +187,15 @@ class Talk:
         server = self._servers.get(session) or _Incoming(self._envelope.session(session))
         if not server.window.fresh(number):
             raise Replayed("a datagram that came before")
-        body = _read(_open(server.aead, head, rest), _SERVER, now)
-        if body.client != self.session:
+        place, payload, client = _read(_open(server.aead, head, rest), _SERVER, now)
+        if client != self.session:
             raise Forged("an answer to another session")
         if session not in self._servers:
             self._make_room(now)
             self._servers[session] = server
         server.window.take(number)
         server.heard = now
-        return Parcel(body.place, body.payload)
+        return Parcel(place, payload)
 
     def _make_room(self, now: float) -> None:
         if len(self._servers) < _SERVERS:
@@ -272,10 +265,10 @@ class Desk:
             raise Forged("a session of another user")
         if not client.window.fresh(number):
             raise Replayed("a datagram that came before")
-        body = _read(_open(client.aead, head, rest), _CLIENT, self._clock())
+        place, payload, _ = _read(_open(client.aead, head, rest), _CLIENT, self._clock())
         self._sessions[session] = client
         client.window.take(number)
-        return Parcel(body.place, body.payload, user, session)
+        return Parcel(place, payload, user, session)
 
     def answer(self, parcel: Parcel) -> Answer:
         """What seals answers to the session of ``parcel``."""

@@ -73,7 +73,10 @@ def interest(config: Config, peers: Peers) -> Interest:
     interfaces = tuple(path.interface for path in config.paths)
     destinations = tuple(dict.fromkeys(address for addresses in peers.values() for address in addresses))
     filters = (_RP_FILTER_ALL, *map(_rp_filter, interfaces)) if interfaces else ()
-    return Interest(interfaces=interfaces, destinations=destinations, sysctls=(*tuning.KEYS, *filters))
+    links = (key for interface in interfaces for key in tuning.link_keys(interface))
+    return Interest(
+        interfaces=interfaces, destinations=destinations, sysctls=(*tuning.KEYS, *filters, *links)
+    )
 
 
 def desired(
@@ -321,8 +324,10 @@ def _sysctls(config: Config, snapshot: Snapshot) -> Mapping[str, str]:
     for path in config.paths:
         key = _rp_filter(path.interface)
         values = [snapshot.sysctls.get(each, "0") for each in (_RP_FILTER_ALL, key)]
-        if path.mode is not Mode.OFF and max(values) == "1":
-            wanted[key] = "2"
+        if path.mode is not Mode.OFF:
+            wanted |= tuning.tuned_link(snapshot, path.interface)
+            if max(values) == "1":
+                wanted[key] = "2"
     return wanted
 
 

@@ -22,8 +22,29 @@ for the slower of two paths."""
 _BUFFERS = ("net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem")
 """Each three numbers: least, first and most."""
 
+_ASKED_AGAIN = 200
+"""Milliseconds between questions for a neighbour's address. A link that comes back while the kernel still
+asks in vain (for what was left of a connection) waits for the next question, a second otherwise."""
+
 KEYS = (*_FIXED, *_BUFFERS)
 """What `tuned` wants to know of a host."""
+
+_SELDOM = 250
+"""… and more often than so is left as it is: the kernel rounds to its ticks."""
+
+
+def link_keys(interface: str) -> tuple[str, ...]:
+    """What `tuned_link` wants to know."""
+    return tuple(f"net/{family}/neigh/{interface}/retrans_time_ms" for family in ("ipv4", "ipv6"))
+
+
+def tuned_link(snapshot: Snapshot, interface: str) -> Mapping[str, str]:
+    """The parameters of a path's link as wanted."""
+    return {
+        key: str(_ASKED_AGAIN)
+        for key in link_keys(interface)
+        if snapshot.sysctls.get(key, "").isdigit() and int(snapshot.sysctls[key]) > _SELDOM
+    }
 
 
 def tuned(snapshot: Snapshot) -> Mapping[str, str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from plait.paths.model import Snapshot
-from plait.paths.tuning import KEYS, tuned
+from plait.paths.tuning import KEYS, link_keys, tuned, tuned_link
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,11 @@ def test_what_is_set_needs_no_setting_again() -> None:
     again = tuned(Snapshot(sysctls=dict(once)))
     assert {key: value for key, value in again.items() if once[key] != value} == {}
     assert once.keys() <= set(KEYS)
+
+
+@pytest.mark.parametrize(("is_now", "wanted"), [("1000", "200"), ("250", None), ("100", None), ("", None)])
+def test_a_neighbour_is_asked_for_more_often_never_less(is_now: str, wanted: str | None) -> None:
+    four, six = link_keys("wan1")
+    found = tuned_link(Snapshot(sysctls={four: is_now, six: "1000"}), "wan1")
+    assert (found.get(four), found.get(six)) == (wanted, "200")
+    assert tuned_link(Snapshot(), "wan1") == {}

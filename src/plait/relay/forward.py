@@ -17,7 +17,7 @@ from enum import Enum
 
 from plait.relay.dialer import Failure
 from plait.relay.farewell import Farewell
-from plait.relay.gateway import FIRST, Way, dial
+from plait.relay.gateway import FIRST, Way, reach
 from plait.relay.loop import FAILED
 from plait.relay.proxy import Call, Proxy, connect
 from plait.relay.pump import Outcome, Session, reset
@@ -210,7 +210,7 @@ class Browser:
         self._phase = _Phase.DIALLING
         proxy.tally.total += 1
         proxy.tally.opening += 1
-        dial(proxy.pump, proxy.upstream, self._connected, self._failed, proxy.limit)
+        reach(proxy.pump, proxy.upstream, self._connected, self._failed, proxy.limit)
 
     def _failed(self, failure: Failure) -> None:
         proxy = self._proxy

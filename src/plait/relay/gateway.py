@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from plait.kernel.sockets import Where, begin_connect, local_address, original_destination
 from plait.relay.admission import private
@@ -22,6 +23,8 @@ from plait.relay.race import delay_for
 from plait.relay.tally import Tally
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Bytes, Key
+from plait.wire.shadowsocks import Sealer
+from plait.wire.streams import Dial as Greeting
 from plait.wire.streams import dial as greet
 
 FIRST = 16384
@@ -41,6 +44,16 @@ class Way:
     """Seconds; 0 when not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A connection to an exit that was dialled in advance."""
+
+    sock: socket.socket
+    way: Way
+    mask: int
+    """What events have told of it so far."""
+
+
 @dataclass(slots=True)
 class Upstream:
     """An exit as a worker knows it. ``ways`` changes while we run, best first."""
@@ -51,13 +64,41 @@ class Upstream:
     mptcp: bool = True
     dials: set[Dial[Way]] = field(default_factory=set)
     """Those under way: they learn of it when the ways change."""
+    take: Callable[[], Taken | None] | None = None
+    """Gives a connection that was dialled in advance, where some are."""
+    changed: Callable[[], None] | None = None
+    """Called when there are other ways than before."""
+    begun: WeakKeyDictionary[socket.socket, Greeting] = field(default_factory=WeakKeyDictionary)
+    """Greetings of which the salt is already sent."""
 
     def turn_to(self, ways: Sequence[Way]) -> None:
         """The ways have changed. When there is none now, dials under way wait for one."""
+        news = set(ways) != set(self.ways)
         self.ways = ways
+        if news and self.changed is not None:
+            self.changed()
         if ways:
             for race in list(self.dials):
                 race.revise(ways)
+
+
+def reach(
+    pump: Pump,
+    upstream: Upstream,
+    done: Callable[[socket.socket, Way, int], None],
+    failed: Callable[[Failure], None],
+    limit: float,
+) -> None:
+    """A connection to an exit for a client: one that was dialled in advance, or else a new one.
+
+    ``done`` is never called before this returns.
+    """
+    taken = upstream.take() if upstream.take is not None else None
+    if taken is None:
+        dial(pump, upstream, done, failed, limit)
+    else:
+        # Soon is early enough: the client's first bytes may be here by then.
+        pump.loop.soon(lambda: done(taken.sock, taken.way, taken.mask))
 
 
 def dial(
@@ -121,8 +162,12 @@ def begin(
     ``header`` is the encoded address, ``first`` what the client has said already (``FIRST`` bytes at
     most); both travel in one write.
     """
-    greeting = greet(upstream.key, os.urandom, time.time)
-    sealed, sealer = greeting.first(header, first)
+    greeting = upstream.begun.pop(exit_sock, None)
+    if greeting is None:
+        greeting = greet(upstream.key, os.urandom, time.time)
+        sealed, sealer = greeting.first(header, first)
+    else:
+        sealed, sealer = _go_on(upstream, greeting, header, first)
     session = Session(pump, client, exit_sock, target)
     session.peer = peer
     session.exit = upstream.name
@@ -136,6 +181,19 @@ def begin(
     session.up.count = len(first)
     session.up.pending = memoryview(sealed)
     return session
+
+
+def _go_on(
+    upstream: Upstream, greeting: Greeting, header: bytes, first: Bytes
+) -> tuple[bytes, Sealer | None]:
+    """What follows a salt that is sent. The address is a chunk of its own: a server that counts the
+    pieces in which a greeting comes (shadowsocks-libev takes two) gets it whole with its next read."""
+    assert upstream.key is not None
+    sealed, sealer = greeting.first(header)
+    assert sealer is not None
+    chunk = bytearray(sealer.sealed_size(len(first)))
+    sealer.seal_into(first, memoryview(chunk))
+    return sealed[upstream.key.salt_size :] + chunk, sealer
 
 
 class Interceptor:
@@ -210,7 +268,7 @@ class _Opening:
         self._target = target
         tally.total += 1
         tally.opening += 1
-        dial(pump, upstream, self._connected, self._failed, limit)
+        reach(pump, upstream, self._connected, self._failed, limit)
 
     def _failed(self, failure: Failure) -> None:
         self._tally.opening -= 1

@@ -19,7 +19,7 @@ from plait.kernel.sockets import close_orderly
 from plait.relay.associate import Desk, associate
 from plait.relay.dialer import Failure
 from plait.relay.farewell import Farewell
-from plait.relay.gateway import Upstream, Way, begin, dial
+from plait.relay.gateway import Upstream, Way, begin, reach
 from plait.relay.loop import ENDED, IN, OUT
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.tally import Tally
@@ -231,7 +231,7 @@ class Call:
         proxy.pump.loop.rebind(sock.fileno(), self._note)
         proxy.tally.total += 1
         proxy.tally.opening += 1
-        dial(proxy.pump, proxy.upstream, self._connected, self._failed, proxy.limit)
+        reach(proxy.pump, proxy.upstream, self._connected, self._failed, proxy.limit)
 
     def _note(self, mask: int) -> None:
         """What the client says or does meanwhile waits in the kernel."""

@@ -35,6 +35,7 @@ from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
 from plait.relay.tally import Tally
+from plait.relay.warm import Stock
 from plait.wire.cipher import Key
 from plait.wire.passes import Pass
 from plait.wire.replay import SaltFilter
@@ -65,6 +66,7 @@ class Worker:
         self._interceptors: list[Interceptor] = []
         self._proxies: list[Proxy] = []
         self._upstreams: dict[str, Upstream] = {}
+        self._stocks: list[Stock] = []
         self._evidence: Evidence | None = None
         self._door: Doorkeeper | None = None
         self._admission: Admission | None = None
@@ -94,6 +96,11 @@ class Worker:
         self._sweep_every = min(15.0, max(0.05, shortest / 8))
         self.loop.after(self._sweep_every, self._sweep)
         self.loop.after(_TALLY_EVERY, self._tell_tally)
+        if job.warm and not self._draining:
+            self._stocks = [
+                Stock(self.pump, upstream, job.warm, job.connect_timeout)
+                for upstream in self._upstreams.values()
+            ]
         self._evidence = Evidence(self.pump, self._upstreams, self._say)
         # What exists now stays for good: leave it out of every later collection.
         gc.collect()
@@ -350,6 +357,8 @@ class Worker:
         self._draining = True
         for listener in self._listeners:
             listener.close()
+        for stock in self._stocks:
+            stock.close()
         for proxy in self._proxies:
             proxy.drain()
         self._leave_if_done()

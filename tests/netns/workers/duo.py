@@ -177,6 +177,11 @@ class Duo:
     def unmute(self) -> None:
         self.there.sh("nft flush chain inet lab in", "nft flush chain inet lab out")
 
+    def established(self, port: int = PORT) -> int:
+        """TCP connections to the exit's port that stand, subflows included."""
+        listed = self.here.sh(f"ss -Htn state established dport = :{port}")
+        return len(listed.splitlines())
+
     def exit(self, **changes: Any) -> Worker:
         """The exit's worker."""
         with self.there.inside():

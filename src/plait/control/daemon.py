@@ -375,6 +375,7 @@ class Daemon:
             uid=uid,
             gid=gid,
             verbose=self._verbose,
+            warm=relay.warm,
         )
 
     def _door_order(self, config: Config) -> DoorOrder | None:

@@ -29,7 +29,7 @@ _POOR = 0.2
 _POOR_WEIGHS = 1.6
 _LOSS_WEIGHS = 10.0
 
-CONFIRM = 1.5
+CONFIRM = 1.0
 """Seconds for which a path must look harmful."""
 WAIT, LONGEST_WAIT = 20.0, 600.0
 """Seconds for which one on the bench must look harmless."""
@@ -59,6 +59,8 @@ class Measured:
     """Bits a second that it moves just now."""
     shown: float = 0.0
     """The most that it has moved lately, both directions."""
+    fresh: bool = False
+    """It has only just appeared: what is not known of it will soon be."""
 
     @property
     def rate(self) -> float:
@@ -108,8 +110,9 @@ def compare(path: Measured, best: Measured) -> Harm:
 def best_of(players: Mapping[str, Measured]) -> str | None:
     """The path that would be kept if there could be but one; None while that is open.
 
-    The quickest one, if it has the highest rate as well. Else rates decide, but only those that were
-    shown: what trains promise of a path may be the burst that its shaper lets pass.
+    The quickest one, if it has the highest rate as well, and for the first seconds, in which rates are
+    found out. Else rates decide, but only those that were shown: what trains promise of a path may be the
+    burst that its shaper lets pass.
     """
     measured = [name for name, each in players.items() if each.rtt is not None]
     quickest = min(measured, key=lambda name: (players[name].rtt or 0.0) + players[name].loss, default=None)
@@ -117,7 +120,10 @@ def best_of(players: Mapping[str, Measured]) -> str | None:
         return quickest if len(players) == 1 else None
     quick = players[quickest]
     rivals = [name for name in measured if name != quickest]
-    known = all(each.up is not None or each.down is not None for each in players.values())
+    unknown = _unknown(players)
+    if unknown and all(each.fresh for each in unknown):
+        return quickest
+    known = not unknown
     richest = max(rivals, key=lambda name: _worth(players[name]))
     if known and _worth(quick) >= _worth(players[richest]):
         return quickest
@@ -126,6 +132,10 @@ def best_of(players: Mapping[str, Measured]) -> str | None:
     if quick.shown >= _WORTH and all(quick.shown > _MORE * players[name].shown for name in rivals):
         return quickest
     return None
+
+
+def _unknown(players: Mapping[str, Measured]) -> list[Measured]:
+    return [each for each in players.values() if each.up is None and each.down is None]
 
 
 def _worth(path: Measured) -> float:
@@ -141,6 +151,8 @@ class _Seat:
     why: str = ""
     against: str = ""
     """The better path."""
+    provisional: bool = False
+    """It was benched before its rate was known."""
     wait: float = WAIT
     trial: float | None = None
     """When its trial began."""
@@ -174,13 +186,14 @@ class Bench:
         total = sum(each.carrying for each in players.values())
         for name, each in players.items():
             seat = self._seats[name]
-            if name == best or (best is None and seat.against not in players):
+            if name == best or (best is None and (seat.provisional or seat.against not in players)):
                 self._release(seat)
                 continue
             if best is None:
                 # Nothing was shown lately, or the wrong things: it stays as it was found to be.
                 seat.since = None
                 continue
+            seat.provisional = bool(_unknown(players))
             harm = compare(each, players[best])
             if seat.why:
                 self._on_bench(seat, harm, players, best, total, now)
@@ -193,6 +206,7 @@ class Bench:
     def _release(seat: _Seat) -> None:
         seat.why = seat.against = ""
         seat.since = seat.trial = None
+        seat.provisional = False
 
     def _playing(
         self, seat: _Seat, name: str, harm: Harm, path: Measured, best: str, total: float, now: float

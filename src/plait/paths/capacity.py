@@ -80,8 +80,9 @@ class Capacity:
         self._at = float("-inf")
 
     def train(self, up: int | None, down: int | None, now: float) -> None:
-        """A train of probes has found this. One that met traffic of ours is not believed."""
-        if self.busy(now):
+        """A train of probes has found this. One that met traffic of ours is not believed, but for the
+        first, which is better than nothing (and what is carried is the least that counts)."""
+        if self.busy(now) and not (self.up(now) is None and self.down(now) is None):
             return
         if up is not None:
             self._up.train(up, now)

@@ -30,6 +30,8 @@ _BASE = 300.0
 _LINGER = 1.5
 """Seconds for which a handover path stays as a backup when others work again, and four round trips: until
 they have their subflows."""
+_FRESH = 8.0
+"""Seconds after its first answer in which a path's rate is found out."""
 _TRAINS_FIRST = 3
 """Trains one after the other when a path is new, or has come back."""
 _TRAIN_FIRST = 1.0
@@ -40,7 +42,7 @@ _TRAIN_EVERY, _TRAIN_METERED, _TRAIN_BENCHED = 600.0, 1800.0, 60.0
 class _Path:
     """What is known of one path beside its health."""
 
-    __slots__ = ("base", "capacity", "lately", "train_at", "trains")
+    __slots__ = ("appeared", "base", "capacity", "lately", "train_at", "trains")
 
     def __init__(self) -> None:
         self.capacity = Capacity()
@@ -48,6 +50,8 @@ class _Path:
         self.base = Least(_BASE)
         self.trains = 0
         self.train_at = -inf
+        self.appeared = inf
+        """When it first answered."""
 
 
 class Judge:
@@ -190,6 +194,7 @@ class Judge:
     def _took(self, path: str, rtt: float, now: float) -> None:
         known = self._paths.get(path)
         if known is not None:
+            known.appeared = min(known.appeared, now)
             known.lately.see(rtt, now)
             known.base.see(rtt, now)
 
@@ -223,6 +228,7 @@ class Judge:
             down=known.capacity.down(now),
             carrying=known.capacity.carrying(now),
             shown=known.capacity.shown(now),
+            fresh=now < known.appeared + _FRESH,
         )
 
     def _hand_over(self, standings: Mapping[str, Standing], now: float) -> None:
@@ -261,9 +267,10 @@ class Judge:
             return times
         for path in candidates:
             known = self._paths[path.name]
-            if known.lately.value(now) is None or known.capacity.busy(now):
+            first = known.trains < _TRAINS_FIRST
+            if known.lately.value(now) is None or (known.capacity.busy(now) and not first):
                 continue
-            if known.trains < _TRAINS_FIRST:
+            if first:
                 every = _TRAIN_FIRST
             elif path.name in self._benched:
                 every = _TRAIN_BENCHED

@@ -64,8 +64,18 @@ def test_carrying_is_what_happens_now() -> None:
 def test_a_train_that_meets_traffic_is_not_believed() -> None:
     capacity = Capacity()
     now = moved(capacity, 3.0, down=8_000_000)
+    capacity.train(7_000_000, 7_000_000, now)  # the first is better than nothing
     capacity.train(1_000, 1_000, now)
-    assert capacity.up(now) is None
+    assert capacity.up(now) == 7_000_000
+    assert capacity.down(now) == pytest.approx(8_000_000, rel=0.15)
+
+
+def test_what_was_shown() -> None:
+    capacity = Capacity()
+    capacity.train(900_000_000, 900_000_000, 0.0)
+    assert capacity.shown(0.0) == 0.0
+    now = moved(capacity, 3.0, up=1_600_000, down=8_000_000)
+    assert capacity.shown(now) == pytest.approx(9_600_000, rel=0.15)
 
 
 def test_a_rate_that_tcp_found_beats_a_train() -> None:

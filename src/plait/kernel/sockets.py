@@ -114,11 +114,21 @@ def tune(sock: socket.socket) -> None:
         pass
 
 
-def _keepalive(sock: socket.socket) -> None:
+def ask_often(sock: socket.socket, often: bool) -> None:
+    """Probe the peer (all subflows that are idle) once a second, or as seldom as usual again."""
+    if often:
+        _keepalive(sock, 1, 1, 3)
+    else:
+        _keepalive(sock)
+
+
+def _keepalive(
+    sock: socket.socket, idle: int = _KEEP_IDLE, interval: int = _KEEP_INTERVAL, count: int = _KEEP_COUNT
+) -> None:
     for option, value in (
-        (socket.TCP_KEEPIDLE, _KEEP_IDLE),
-        (socket.TCP_KEEPINTVL, _KEEP_INTERVAL),
-        (socket.TCP_KEEPCNT, _KEEP_COUNT),
+        (socket.TCP_KEEPIDLE, idle),
+        (socket.TCP_KEEPINTVL, interval),
+        (socket.TCP_KEEPCNT, count),
     ):
         try:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

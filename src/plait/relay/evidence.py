@@ -10,13 +10,15 @@ busy is seen by comparing counters, so that the data path need not note anything
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from heapq import nlargest
 
 from plait.kernel.mptcp_info import Look, Subflow, is_mptcp, look
-from plait.kernel.sockets import unsent
+from plait.kernel.sockets import ask_often, unsent
 from plait.relay.backlog import Backlog
 from plait.relay.gateway import Upstream
 from plait.relay.legs import Leg
+from plait.relay.nudge import Nudge
 from plait.relay.orders import JsonObject, Lacking, Traffic
 from plait.relay.pump import Pump, Session
 from plait.relay.silence import FlowRecord, fold
@@ -36,19 +38,21 @@ _COMPARED = 256
 """Sessions whose counters are compared in one round."""
 _GROWN_UP = 1.0
 """Seconds that a connection may take to have its subflows."""
-_REPORT = 1.0
+_REPORT = 0.25
+"""Seconds between two reports of what connections lack; nothing is said while they lack nothing."""
 
 
 class _Watched:
     """A session that moves, and what its subflows have shown."""
 
-    __slots__ = ("backlog", "moved_at", "rate", "records")
+    __slots__ = ("backlog", "moved_at", "nudge", "rate", "records")
 
     def __init__(self) -> None:
         self.moved_at = 0.0
         self.rate = 0
         self.records: dict[tuple[str, int], FlowRecord] = {}
         self.backlog = Backlog()
+        self.nudge = Nudge()
 
 
 class Evidence:
@@ -121,6 +125,7 @@ class Evidence:
         for session, watched in list(busy.items()):
             if now - watched.moved_at > BUSY_FOR and all(record.idle for record in watched.records.values()):
                 del busy[session]
+                watched.nudge.rest(partial(ask_often, session.far))
                 _towards_tunnel(session).backlog = None
                 self._doubted.pop(session, None)
 
@@ -152,6 +157,7 @@ class Evidence:
                 continue
             found = seen.flows
             self._note_subflows(session, found, now)
+            watched.nudge.look(found, now, partial(ask_often, session.far))
             former, watched.records = watched.records, {}
             reading = session.down.pending is None
             for flow in found:

@@ -188,7 +188,7 @@ def test_a_path_that_becomes_slow_is_noticed() -> None:
         woven.near.lines[0].shape = Shape(4, 0.010)
 
     world.at(3.0, slow)
-    world.run(4.0)
+    world.run(4.5)
     line = woven.near.lines[0]
     line.longest = 0.0
     world.run(7.0)

@@ -10,8 +10,9 @@ delay, since voice waits in the same modem's buffer:
   queue that this builds is limited to some ms, and is let drain before going on;
 * in between, the rate follows the queue: it is 2 % over what was measured where there is none,
   and up to 10 % below where there is one;
-* when the delay has stood high for two rounds, the path has become slower: what it could do
-  before is forgotten at once, and not after ten rounds.
+* what is measured while less is sent than the path can take says nothing about it. Only when the
+  delay has stood high for a tenth of a second, and less came through than the path is believed to carry, it
+  has become slower: then what it could do before is forgotten at once.
 
 The pacer allows bursts of 2 ms, since nobody can wake up more often: what a run may hold at
 most follows from that, and the driver makes fewer, longer runs the faster the path.
@@ -40,6 +41,8 @@ the path's queue has drained."""
 LONGEST_RUN = 64 * 1024
 RATE_WINDOW = 1.0
 """Seconds for which a delivery rate is remembered, at least; else ten round trips."""
+HICCUP = 0.100
+"""Seconds for which a path may stand still before it is taken for slower than it was."""
 PROBE_QUEUE = 0.008
 """Seconds of queue that probing for more may build."""
 PROBE_GAIN = 0.25
@@ -67,18 +70,19 @@ class Pace:
     """The rate of one path: when the next run may leave, and how much may be under way."""
 
     __slots__ = (
+        "_below",
         "_best",
         "_busy_at",
         "_floor",
         "_full",
-        "_high_rounds",
+        "_high_rate",
+        "_high_since",
         "_limited_at",
         "_losses",
         "_met_at",
         "_phase_rate",
         "_phase_since",
         "_rates",
-        "_round_rate",
         "_round_since",
         "_stale_rounds",
         "_wanted_at",
@@ -114,12 +118,13 @@ class Pace:
         self._best = 0.0
         self._full = False
         self._phase_rate = 0.0
-        self._high_rounds = 0
+        self._high_since: float | None = None
+        self._high_rate = 0.0
+        self._below = False
         self._was_cut = False
         self._wanted_at = now - 1.0
         self._stale_rounds = 0
         self._round_since = now
-        self._round_rate = 0.0
         self._phase_since = now
         self._met_at = now
         self._limited_at = now
@@ -148,7 +153,7 @@ class Pace:
                 self.next_at = begin
         if self.share < 1.0:
             self._limited_at = now
-        parcel.limited = now - self._limited_at <= self.estimate.srtt + BURST
+        parcel.limited = self._below or now - self._limited_at <= self.estimate.srtt + BURST
         self.next_at += parcel.size * parcel.count / rate
 
     def on_ack(self, ack: Ack, verdict: Verdict, flight: Flight, now: float) -> None:
@@ -174,9 +179,10 @@ class Pace:
         self._set()
 
     def _rate_sample(self, rate: float, limited: bool, now: float) -> None:
+        if rate > self._high_rate:
+            self._high_rate = rate
         if limited and rate <= self.bandwidth:
             return
-        self._round_rate = max(self._round_rate, rate)
         self.bandwidth = self._rates.add(rate, now, max(RATE_WINDOW, 10 * self.estimate.srtt))
         if not limited:
             self._full = True
@@ -198,18 +204,20 @@ class Pace:
             if self._stale_rounds >= _ROUNDS_WITHOUT_GROWTH:
                 self._enter(Phase.DRAIN, now)
         elif estimate.queue <= high:
-            self._high_rounds = 0
-        elif self._full:
-            self._high_rounds += 1
-            if self._high_rounds > 1 and self._round_rate < 0.9 * self.bandwidth:
-                # Slower than it was: only this round counts, but one round is not believed all.
-                self.bandwidth = max(self._round_rate, 0.5 * self.bandwidth)
+            self._high_since = None
+        elif self._high_since is None:
+            self._high_since = now
+            self._high_rate = 0.0
+        elif now - self._high_since > HICCUP and self._high_rate:
+            if self._high_rate < 0.9 * self.bandwidth:
+                # Slower than it was. No single time is believed all.
+                self.bandwidth = max(self._high_rate, 0.5 * self.bandwidth)
                 self._rates.forget(now)
                 self._rates.add(self.bandwidth, now, RATE_WINDOW)
                 self._was_cut = True
+            self._high_since = None
             self._enter(Phase.DRAIN, now)
         self._round_since = now
-        self._round_rate = 0.0
         self._full = False
 
     def _high(self) -> float:
@@ -266,6 +274,7 @@ class Pace:
             case Phase.CRUISE:
                 aim = 0.002 + base / 32
                 gain = min(1.02, max(0.9, 1.02 + (aim - self.estimate.queue) / (4 * base + 0.020)))
+        self._below = gain < 1
         self.rate = max(LEAST_RATE, bandwidth * gain / (1 - self._floor))
         self.quantum = int(min(LONGEST_RUN, max(1500, self.rate * self.share * BURST)))
         # What has arrived and is not acknowledged yet counts as under way, too.

@@ -110,6 +110,7 @@ class Courier:
         self._lender: Lender | None = None
         self._own: list[str] = []
         self._lead: dict[str, list[str]] = {}
+        self._serving: dict[str, str] = {}
         self._job: CourierJob | None = None
         """What the running one was told to do, or the next one will be."""
         self._running: _Process | None = None
@@ -211,6 +212,13 @@ class Courier:
         if found != self._lead:
             self._lead = found
             self._tell({"lead": found})
+
+    def serving(self, serving: Mapping[str, str]) -> None:
+        """Which exit serves new clients that are meant for each."""
+        found = dict(serving)
+        if found != self._serving:
+            self._serving = found
+            self._tell({"serving": found})
 
     def own(self, addresses: Iterable[str]) -> None:
         """The host's addresses."""
@@ -321,7 +329,7 @@ class Courier:
         self._running = running
         self._tell({"job": job.to_json()})
         self._tell({"terms": self._terms, "ways": self._ways, "pace": self._paces})
-        self._tell({"lead": self._lead, "own": self._own})
+        self._tell({"lead": self._lead, "own": self._own, "serving": self._serving})
         task = asyncio.create_task(self._attend(running, reader), name="courier")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

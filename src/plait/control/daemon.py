@@ -269,6 +269,7 @@ class Daemon:
                 log.info("exit %s: new connections go %s", name, "to it again" if back else f"to {other}")
         self._served = serving
         self._supervisor.tell({"serving": serving})
+        self._courier.serving(serving)
 
     async def _refresh_names(self) -> None:
         while True:

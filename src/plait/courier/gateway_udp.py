@@ -21,6 +21,7 @@ from plait.courier.faces import Face
 from plait.courier.orders import WayOrder
 from plait.courier.tally import Tally
 from plait.kernel.udp import IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR, fragment, open_path
+from plait.relay.admission import private
 from plait.relay.loop import IN, Loop
 from plait.wire.address import encode_packed
 from plait.wire.cipher import Key
@@ -36,6 +37,8 @@ DNS_IDLE = 15.0
 """The same for one that asked DNS only: each question comes from a port of its own."""
 MOST = 6000
 """Associations at once; then the one that is silent longest goes."""
+PATIENCE = 5.0
+"""Seconds without an answer after which an association leaves an exit that another one stands in for."""
 _DNS = 53
 _AT_ONCE = 32
 _SWEEP = 5.0
@@ -46,12 +49,13 @@ _CONTROL = socket.CMSG_SPACE(28)
 class _Association:
     """One client's with one exit."""
 
-    __slots__ = ("client", "dns_only", "heard", "path", "sock", "talk")
+    __slots__ = ("answered", "client", "dns_only", "heard", "path", "sock", "talk")
 
     def __init__(self, client: Client, talk: Talk, now: float) -> None:
         self.client = client
         self.talk = talk
         self.heard = now
+        self.answered = now
         self.dns_only = True
         self.sock: socket.socket | None = None
         self.path = ""
@@ -82,6 +86,10 @@ class GatewayUdp:
         self._lead: Sequence[str] = ()
         self._known: OrderedDict[Client, _Association] = OrderedDict()
         self._doors: list[socket.socket] = []
+        self.stand_in: GatewayUdp | None = None
+        """Of another exit, which serves whoever is new here while ours is not well."""
+        self._lent: dict[Client, GatewayUdp] = {}
+        """Whose association is another exit's, and stays there."""
         self.own = own
         """The host's own addresses, packed: nobody can have written to those through us."""
         self.total = 0
@@ -136,6 +144,10 @@ class GatewayUdp:
 
     def take(self, client: Client, target: Face, payload: bytes) -> None:
         """A client has sent something to ``target``."""
+        other = self._elsewhere(client, target)
+        if other is not None:
+            other.take(client, target, payload)
+            return
         association = self._known.get(client)
         if association is None:
             if len(self._known) >= self._most:
@@ -159,6 +171,27 @@ class GatewayUdp:
             return
         self.up += len(payload)
         self._tally.sent += 1
+
+    def _elsewhere(self, client: Client, target: Face) -> GatewayUdp | None:
+        """Who serves this client instead of us. What our exit alone reaches, it alone is asked for."""
+        if (self.stand_in is None and not self._lent) or private(target[0]):
+            return None
+        lent = self._lent.get(client)
+        if lent is not None:
+            if client in lent._known:
+                return lent
+            del self._lent[client]
+        if self.stand_in is None:
+            return None
+        own = self._known.get(client)
+        if own is not None:
+            if self._loop.now - own.answered < PATIENCE:
+                return None
+            self._close(self._known.pop(client))
+        if len(self._lent) >= self._most:
+            self._lent = {each: other for each, other in self._lent.items() if each in other._known}
+        self._lent[client] = self.stand_in
+        return self.stand_in
 
     def _best(self) -> Sequence[WayOrder]:
         """Where to send, best first; while nobody has said what works, any way will do."""
@@ -210,6 +243,7 @@ class GatewayUdp:
                 self._tally.stranger("wrong answer", sock.getpeername()[0])
                 continue
             self._tally.received += 1
+            association.answered = self._loop.now
             self.down += len(parcel.payload)
             self._send((host.packed, parcel.place.port), parcel.payload, association.client)
 

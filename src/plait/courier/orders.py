@@ -7,6 +7,7 @@
                         {"train": [path, ...]}             measure capacity, once
                         {"lead": {exit: [path, ...]}}      the paths that work, best first
                         {"own": [address, ...]}            the host's addresses
+                        {"serving": {exit: exit}}          which exit serves new clients meant for each
                         {"terms": {path: [mode, weight, up]}}   how the tunnel may use paths
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening

@@ -55,6 +55,10 @@ class Parcels:
             for name, paths in lead.items():
                 if name in self._gateways:
                     self._gateways[name].lead(paths)
+        if isinstance(serving := message.get("serving"), dict):
+            for name, gateway in self._gateways.items():
+                other = serving.get(name, name)
+                gateway.stand_in = self._gateways.get(other) if other != name else None
         if isinstance(own := message.get("own"), list):
             packed = frozenset(pack(text) for text in own)
             for gateway in self._gateways.values():

@@ -185,3 +185,28 @@ def test_nobody_talks_to_the_interceptor_itself(street: Street, server: UdpEcho)
         assert not hear(client, seconds=0.5)
         assert not hear(outside)
     assert here.status()["datagrams"]["total"] == total
+
+
+def test_another_exit_takes_over_when_the_first_is_lost(street: Street, server: UdpEcho) -> None:
+    method = "2022-blake3-aes-128-gcm"
+    password = PASSWORDS[method]
+    second = exit_config(method, password=password, exit_lines="port = 8390")
+    spare = street.plait(street.exit, "exit", second, run_dir="/run/plait/spare")
+    rest = f"""
+[[exit]]
+name = "cellar"
+address = ["10.1.1.70", "10.2.2.70"]
+port = 8390
+method = "{method}"
+password = "{password}"
+"""
+    here, there = pair(street, method, rest=rest)
+    with letters(street.client, CLIENT[4]) as client:
+        ask(client, (SERVER[4], server.port), b"?")
+        assert spare.status()["datagrams"]["total"] == 0
+        there.stop()
+        here.until("the exit to be lost", lambda status: status["exits"][0]["state"] == "down", within=40)
+        hear(client)
+        assert ask(client, (SERVER[4], server.port), b"!")[0] == b"E!"
+        assert server.heard[-1][0] == EXIT_OUT[4]
+        assert spare.status()["datagrams"]["total"] == 1

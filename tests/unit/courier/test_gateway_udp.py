@@ -12,7 +12,7 @@ from tests.unit.courier.posts import way
 from tests.unit.relay.turning import turn
 
 from plait.courier.faces import Face
-from plait.courier.gateway_udp import DNS_IDLE, IDLE, GatewayUdp, _target
+from plait.courier.gateway_udp import DNS_IDLE, IDLE, PATIENCE, GatewayUdp, _target
 from plait.courier.tally import Tally
 from plait.kernel.udp import Letter, answer, open_door, receive
 from plait.relay.loop import IN, Loop
@@ -198,3 +198,43 @@ def test_what_was_sent_to_our_own_address_is_no_loop(bench: Bench) -> None:
         client.sendto(b"x", listener.getsockname())
         turn(bench.loop, lambda: bench.sent)
     assert gateway.total == 1
+
+
+def test_another_exit_stands_in_for_new_clients_and_for_those_who_get_no_answer(bench: Bench) -> None:
+    home = bench.open(NEW)
+    home.ways([way(bench.port)])
+    other = GatewayUdp(bench.loop, NEW, bench.tally, lambda face: None, lambda *_: None)
+    other.ways([way(bench.port)])
+    home.take(CLIENT, TARGET, b"?")
+    turn(bench.loop, lambda: bench.sent)
+    home.stand_in = other
+    # It has just been answered: it stays. A new one does not, nor one whose answers have ceased.
+    home.take(CLIENT, TARGET, b"?")
+    home.take(("192.168.1.9", 1), TARGET, b"?")
+    assert (home.open, other.open) == (1, 1)
+    bench.loop.now += PATIENCE + 1
+    home.take(CLIENT, TARGET, b"?")
+    assert (home.open, other.open) == (0, 2)
+    # What is private is our own exit's alone.
+    home.take(("192.168.1.9", 2), (bytes((10, 1, 2, 3)), 53), b"?")
+    assert (home.open, other.open) == (1, 2)
+    # When our exit is well again, whoever went stays until it is done there.
+    home.stand_in = None
+    home.take(CLIENT, TARGET, b"?")
+    home.take(("192.168.1.9", 3), TARGET, b"?")
+    assert (home.open, other.open) == (2, 2)
+    other.close()
+    home.take(CLIENT, TARGET, b"?")
+    assert home.open == 3
+
+
+def test_two_exits_that_stand_in_for_each_other_do_not_go_round(bench: Bench) -> None:
+    one = bench.open(NEW)
+    two = GatewayUdp(bench.loop, NEW, bench.tally, lambda face: None, lambda *_: None)
+    one.stand_in = two
+    one.take(CLIENT, TARGET, b"?")
+    one.stand_in, two.stand_in = None, one
+    bench.loop.now += PATIENCE + 1
+    one.take(CLIENT, TARGET, b"?")
+    assert (one.open, two.open) == (1, 0)
+    two.close()

@@ -13,7 +13,15 @@ import pytest
 
 from plait.cli.main import VERBS
 from plait.config.toml import load
-from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status, WorkerStatus
+from plait.control.snapshot import (
+    Datagrams,
+    ExitStatus,
+    PathStatus,
+    Sessions,
+    Status,
+    UserStatus,
+    WorkerStatus,
+)
 from plait.paths.state import State
 from plait.relay.dialer import Failure
 from plait.relay.pump import Outcome
@@ -131,6 +139,7 @@ def test_no_verb_is_described_that_does_not_exist() -> None:
         (Datagrams, "## `datagrams`"),
         (ExitStatus, "## `exits`"),
         (PathStatus, "## `paths`"),
+        (UserStatus, "## `users`"),
     ],
 )
 def test_every_field_of_the_status_is_described(value: type, heading: str) -> None:

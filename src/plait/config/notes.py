@@ -26,8 +26,6 @@ def _not_yet(config: Config) -> list[str]:
     for name in ("metered", "weight", "on_up", "on_down", "on_standby", "watchdog"):
         if any(getattr(path, name) != getattr(plain, name) for path in config.paths):
             found.append(f"path.{name}: not in this version")
-    if any(user.rate or user.volume for user in config.users):
-        found.append("user.rate, user.volume: no limits in this version")
     if config.exit is not None and config.exit.fallback is not None:
         found.append("exit.fallback: not in this version; strangers are left hanging")
     if (config.exit is not None and config.exit.private_key) or any(peer.public_key for peer in config.peers):

@@ -34,7 +34,9 @@ from plait.control.notify import notify
 from plait.control.report import Reporter
 from plait.control.rundir import RunDir
 from plait.control.server import ControlServer
+from plait.control.snapshot import by_user
 from plait.control.supervisor import Supervisor
+from plait.control.users import Ledger, state_file
 from plait.control.watch import Watch
 from plait.errors import PlaitError
 from plait.kernel.capabilities import missing
@@ -126,6 +128,9 @@ class Daemon:
             self._courier,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
+        self._ledger = Ledger(state_file(self._rundir.path), self._carried, self._supervisor.tell)
+        self._ledger.configure(config.users, time.time())
+        self._reporter.users = self._ledger.statuses
         server = ControlServer(
             self._rundir.socket,
             {
@@ -144,6 +149,7 @@ class Daemon:
                     ("watch", self._watch.run()),
                     ("rates", self._reporter.run()),
                     ("names", self._refresh_names()),
+                    ("users", self._ledger.run()),
                     ("reload", self._reload_when_told()),
                 )
             ]
@@ -185,6 +191,8 @@ class Daemon:
         self._rundir.forget_host()
         self._keeper.close()
         self._doors.close()
+        self._ledger.save()
+        self._ledger.close()
         self._host.close()
         if self._salts_fd >= 0:
             os.close(self._salts_fd)
@@ -278,6 +286,14 @@ class Daemon:
                 self._keeper.peers = self._names.addresses()
                 self._keeper.wake()
 
+    async def _carried(self) -> Mapping[str, Sequence[int]]:
+        """What users have carried, told by all who count."""
+        tallies = [answer["tally"] for answer in await self._supervisor.ask("tally")]
+        found = [tally for tally in tallies if isinstance(tally, dict)]
+        told = await self._courier.tally()
+        udp = told.get("udp") if told is not None else None
+        return by_user([*found, *self._supervisor.retired], udp if isinstance(udp, dict) else None)
+
     async def _asked_to_stop(self, _: Mapping[str, object]) -> object:
         self._stop.set()
         return os.getpid()
@@ -293,6 +309,7 @@ class Daemon:
 
     def _adopt(self, config: Config) -> None:
         """Let the keeper hold the host to a config, with the modes set live."""
+        self._ledger.configure(config.users, time.time())
         self._keeper.config = self._modes.merged(config)
         self._reporter.configured = {path.name: path.mode for path in config.paths}
 
@@ -395,6 +412,10 @@ class Daemon:
             deny=[str(network) for network in config.exit.deny],
             trust=[str(network) for network in config.exit.trust],
             salts_fd=self._salts_fd,
+            rates=self._ledger.rates,
+            cells=self._ledger.cells,
+            rates_fd=self._ledger.rates_fd,
+            barred=self._ledger.barred,
         )
 
     def _secret(self, method: Method, password: Secret) -> str:

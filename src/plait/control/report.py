@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 
 from plait import __version__
@@ -13,7 +13,15 @@ from plait.config.model import Mode
 from plait.control.courier import Courier
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper
-from plait.control.snapshot import ExitStatus, PathStatus, Status, WorkerStatus, add_up, datagrams
+from plait.control.snapshot import (
+    ExitStatus,
+    PathStatus,
+    Status,
+    UserStatus,
+    WorkerStatus,
+    add_up,
+    datagrams,
+)
 from plait.control.supervisor import Supervisor
 from plait.control.watch import Watch
 from plait.kernel.linux import Host
@@ -49,6 +57,8 @@ class Reporter:
         self._courier = courier
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
+        self.users: Callable[[], tuple[UserStatus, ...]] = tuple
+        """How the users of our exit stand."""
         self.configured: dict[str, Mode] = {}
         """The modes that the config gives, by path."""
 
@@ -92,6 +102,7 @@ class Reporter:
             datagrams=datagrams(await self._courier.tally()),
             exits=self._exits(),
             paths=self._paths(figures),
+            users=self.users(),
             workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),
             restarts=self._supervisor.restarts,
             intercepting=self._keeper.taking and self._keeper.view.snapshot.nft_digest is not None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 
@@ -85,6 +85,28 @@ class PathStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserStatus:
+    """One user of our exit."""
+
+    name: str
+    state: str
+    """``ok``, or ``spent``: the volume is used up."""
+    open: int
+    """Sessions now."""
+    total: int
+    """Sessions that ever relayed."""
+    up_bytes: int
+    """Payload from the user to targets since control started, datagrams included."""
+    down_bytes: int
+    rate: int
+    """Bits a second each direction; 0 without a limit."""
+    volume: int
+    """Bytes in a period; 0 without a limit."""
+    used_bytes: int
+    """Bytes in this period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """One worker process."""
 
@@ -105,6 +127,7 @@ class Status:
     datagrams: Datagrams = field(default_factory=Datagrams)
     exits: tuple[ExitStatus, ...] = ()
     paths: tuple[PathStatus, ...] = ()
+    users: tuple[UserStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
     restarts: int = 0
     """Workers that died and were replaced."""
@@ -133,13 +156,36 @@ _SUMS = ("open", "opening", "total", "up_bytes", "down_bytes")
 _COUNTS = ("outcomes", "strangers")
 
 
-def fold(tallies: Iterable[Mapping[str, object]]) -> dict[str, object]:
+def fold(tallies: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The tallies of workers that are no more, as one. Their sessions are over, whatever they told last."""
     sums = dict.fromkeys(_SUMS, 0)
     counts: dict[str, dict[str, int]] = {kind: {} for kind in _COUNTS}
     for tally in tallies:
         _add(tally, sums, counts)
-    return {**sums, **counts, "open": 0, "opening": 0}
+    users = {user: [0, *figures[1:]] for user, figures in by_user(tallies).items()}
+    return {**sums, **counts, "users": users, "open": 0, "opening": 0}
+
+
+def by_user(
+    tallies: Iterable[Mapping[str, object]], udp: Mapping[str, object] | None = None
+) -> dict[str, list[int]]:
+    """What several workers counted of each user: open sessions, all sessions, bytes up, bytes down. ``udp``
+    is what the courier tells of datagrams."""
+    found: dict[str, list[int]] = {}
+    for tally in tallies:
+        users = tally.get("users", {})
+        assert isinstance(users, dict)
+        for user, figures in users.items():
+            into = found.setdefault(user, [0, 0, 0, 0])
+            for index, figure in enumerate(figures):
+                into[index] += figure
+    carried = udp.get("users", {}) if udp is not None else {}
+    assert isinstance(carried, dict)
+    for user, (up, down) in carried.items():
+        into = found.setdefault(user, [0, 0, 0, 0])
+        into[2] += up
+        into[3] += down
+    return found
 
 
 def add_up(tallies: Iterable[Mapping[str, object]]) -> Sessions:

@@ -136,8 +136,8 @@ class Supervisor:
         job = self._job(index)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited = [theirs.fileno(), *(order.fd for order in job.listeners)]
-        if job.door is not None and job.door.salts_fd >= 0:
-            inherited.append(job.door.salts_fd)
+        if job.door is not None:
+            inherited += [fd for fd in (job.door.salts_fd, job.door.rates_fd) if fd >= 0]
         try:
             # -P: never import from the directory that we happen to be started in.
             process = await asyncio.create_subprocess_exec(

@@ -15,11 +15,13 @@ from plait.kernel.sockets import begin_connect, close_orderly
 from plait.relay.admission import Admission
 from plait.relay.dialer import Dial, Failure
 from plait.relay.legs import Leg, OpenLeg, SealLeg
+from plait.relay.limits import LimitedOpenLeg, LimitedSealLeg
 from plait.relay.loop import ENDED, IN, OUT
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import RESOLUTION_DELAY, interleave
 from plait.relay.resolver import Resolver
 from plait.relay.tally import Tally
+from plait.relay.users import Users
 from plait.wire.faults import PeerFault, Replayed
 from plait.wire.replay import SaltFilter
 from plait.wire.shadowsocks import Opener, Request, Sealer
@@ -53,7 +55,9 @@ class Doorkeeper:
         trust: Iterable[IPv4Network | IPv6Network],
         handshake: float,
         limit: float,
+        users: Users | None = None,
     ) -> None:
+        self.users = users or Users()
         self.pump = pump
         self.tally = tally
         self.resolver = resolver
@@ -93,7 +97,11 @@ class Doorkeeper:
 
     def welcome(self, sock: socket.socket, peer: str, request: Request, mask: int) -> None:
         """A peer has proved itself and said where it wants to go."""
-        if request.target.host == PROBE_HOST:
+        if request.user in self.users.barred:
+            self.tally.ended("barred")
+            self.pump.loop.forget(sock.fileno())
+            reset(sock)
+        elif request.target.host == PROBE_HOST:
             _Echo(self, sock, request)
         else:
             _Opening(self, sock, peer, request, mask)
@@ -254,12 +262,26 @@ class _Opening:
             up: Leg = Leg(session, self._sock, target_sock)
             down: Leg = Leg(session, target_sock, self._sock)
         else:
-            up = OpenLeg(session, self._sock, target_sock, request.opener, request.leftover)
-            down = SealLeg(session, target_sock, self._sock, door.sealer(request.opener))
+            up, down = self._legs(session, target_sock, request.opener)
         if request.first_payload:
             up.count = len(request.first_payload)
             up.pending = memoryview(request.first_payload)
         session.start(up, down, self._mask, mask)
+
+    def _legs(self, session: Session, target_sock: socket.socket, opener: Opener) -> tuple[Leg, Leg]:
+        """Those of a sealed session, at the user's rate where it has one."""
+        door, rest = self._door, self._request.leftover
+        sealer = door.sealer(opener)
+        allowances = door.users.allowances(session.user)
+        if allowances is None:
+            return (
+                OpenLeg(session, self._sock, target_sock, opener, rest),
+                SealLeg(session, target_sock, self._sock, sealer),
+            )
+        up = LimitedOpenLeg(session, self._sock, target_sock, opener, rest)
+        down = LimitedSealLeg(session, target_sock, self._sock, sealer)
+        up.allowance, down.allowance = allowances
+        return up, down
 
 
 class _Echo:

@@ -4,6 +4,7 @@
                        {"ways": {exit: [...]}}   the ways to the exits have changed, best first; a way is
                                                  [remote, port, local, interface, path, rtt in s or 0]
                        {"own": [...]}            the host's addresses have changed
+                       {"bar": [user, ...]}      who is not served any more: ends sessions, too
                        {"serving": {exit: exit}} which exit serves new connections meant for each
                        {"ask": id, "what": "tally" | "sessions" | "probe" | "connect", ...}
                        {"drain": true}           accept no more; leave when the last session ends
@@ -72,6 +73,13 @@ class DoorOrder:
     trust: list[str] = field(default_factory=list)
     salts_fd: int = -1
     """Shared memory of the replay filter."""
+    rates: dict[str, int] = field(default_factory=dict)
+    """Bits a second each direction, of users that have a limit."""
+    cells: dict[str, int] = field(default_factory=dict)
+    """The first of their two cells each in the shared memory of allowances."""
+    rates_fd: int = -1
+    barred: list[str] = field(default_factory=list)
+    """Users that are not served now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

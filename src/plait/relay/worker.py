@@ -35,6 +35,7 @@ from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
 from plait.relay.tally import Tally
+from plait.relay.users import Users
 from plait.relay.warm import Stock
 from plait.wire.cipher import Key
 from plait.wire.passes import Pass
@@ -65,6 +66,7 @@ class Worker:
         self._listeners: list[Listener] = []
         self._interceptors: list[Interceptor] = []
         self._proxies: list[Proxy] = []
+        self._users = Users()
         self._upstreams: dict[str, Upstream] = {}
         self._stocks: list[Stock] = []
         self._evidence: Evidence | None = None
@@ -176,11 +178,15 @@ class Worker:
         salts = None
         if order.salts_fd >= 0:
             salts = SaltFilter(memoryview(mmap.mmap(order.salts_fd, 0)))
+        if order.rates_fd >= 0:
+            cells = memoryview(mmap.mmap(order.rates_fd, 0)).cast("d")
+            self._users = Users(order.rates, order.cells, cells, order.barred)
         return Doorkeeper(
             self.pump,
             self.tally,
             Resolver(self.loop),
             self._admission,
+            users=self._users,
             keys=Keyring(
                 [(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
                 os.urandom,
@@ -244,6 +250,8 @@ class Worker:
             for name, listed in ways.items():
                 if name in self._upstreams:
                     self._upstreams[name].turn_to(_ways(listed))
+        if isinstance(barred := message.get("bar"), list):
+            self._bar(frozenset(barred))
         if isinstance(serving := message.get("serving"), dict):
             self._stand_in(serving)
         if isinstance(own := message.get("own"), list):
@@ -258,6 +266,12 @@ class Worker:
             self._drain()
         if "ask" in message:
             self._answer(message)
+
+    def _bar(self, barred: frozenset[str]) -> None:
+        """These users are not served any more."""
+        self._users.barred = barred
+        for session in [each for each in self.pump.sessions if each.user in barred]:
+            session.abort(Outcome.CLOSED)
 
     def _stand_in(self, serving: dict[str, str]) -> None:
         """New connections go where they are served now; those that are there stay where they are."""
@@ -314,6 +328,7 @@ class Worker:
             "total": tally.total,
             "outcomes": dict(tally.outcomes),
             "strangers": dict(tally.strangers),
+            "users": self._users.counts(live),
             "up_bytes": tally.up_bytes + sum(session.up.count for session in live),
             "down_bytes": tally.down_bytes + sum(session.down.count for session in live),
         }
@@ -379,6 +394,7 @@ class Worker:
         tally = self.tally
         if self._evidence is not None:
             self._evidence.forget(session)
+        self._users.ended(session)
         tally.outcomes[outcome.value] += 1
         tally.up_bytes += session.up.count
         tally.down_bytes += session.down.count

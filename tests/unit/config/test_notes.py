@@ -49,7 +49,6 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
         (
             EXIT + "fallback = 'a:80'\n[[user]]\nname = 'a'\npassword = 'y'\nrate = 1000",
             [
-                "user.rate, user.volume: no limits in this version",
                 "exit.fallback: not in this version; strangers are left hanging",
             ],
         ),

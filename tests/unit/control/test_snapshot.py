@@ -10,6 +10,7 @@ from plait.control.snapshot import (
     Status,
     WorkerStatus,
     add_up,
+    by_user,
     datagrams,
     fold,
 )
@@ -80,12 +81,25 @@ def test_a_status_travels_as_json() -> None:
     assert facts["paths"][0]["rtt_ms"] is None
 
 
+def test_users_are_added_up_from_all_who_count() -> None:
+    one, other = tally(users={"roof": [1, 2, 30, 40]}), tally(users={"roof": [1, 1, 1, 1], "": [0, 1, 5, 6]})
+    assert fold([one, other])["users"] == {"roof": [0, 3, 31, 41], "": [0, 1, 5, 6]}
+    found = by_user([one, fold([other]), tally()], {"users": {"roof": [100, 200], "cellar": [1, 2]}})
+    assert found == {"roof": [1, 3, 131, 241], "": [0, 1, 5, 6], "cellar": [0, 0, 1, 2]}
+    assert by_user([], None) == by_user([], {}) == {}
+
+
 def test_workers_that_are_no_more_are_folded_into_one_with_nothing_open() -> None:
     first = tally(open=3, opening=1, total=5, up_bytes=10, outcomes={"done": 2}, strangers={"left": 1})
     second = tally(total=4, down_bytes=7, outcomes={"done": 1, "refused": 1})
     folded = fold([first, second])
     assert folded == tally(
-        total=9, up_bytes=10, down_bytes=7, outcomes={"done": 3, "refused": 1}, strangers={"left": 1}
+        total=9,
+        up_bytes=10,
+        down_bytes=7,
+        outcomes={"done": 3, "refused": 1},
+        strangers={"left": 1},
+        users={},
     )
     assert fold([folded]) == folded
     assert add_up([folded, tally(open=1, total=1)]).total == 10

@@ -21,6 +21,11 @@ _ROOM = 16 * 1024 * 1024
 for the slower of two paths."""
 _BUFFERS = ("net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem")
 """Each three numbers: least, first and most."""
+_FIRST = {"net/ipv4/tcp_rmem": 4 * 1024 * 1024}
+"""Bytes that a receive buffer has from the start. A subflow keeps the window that this allows until the
+connection's buffer grows (`mptcp_rcv_space_adjust`, net/mptcp/protocol.c), and that has ended by the time
+a subflow comes back: with the kernel's 128 KiB a connection whose paths had both failed once was left
+with 85 kB a round trip, 13 Mbit/s at 50 ms. It is a limit; memory is taken as bytes arrive."""
 
 _ASKED_AGAIN = 200
 """Milliseconds between questions for a neighbour's address. A link that comes back while the kernel still
@@ -48,11 +53,14 @@ def tuned_link(snapshot: Snapshot, interface: str) -> Mapping[str, str]:
 
 
 def tuned(snapshot: Snapshot) -> Mapping[str, str]:
-    """The parameters as wanted. Of the buffers only the most is raised, never lowered: the kernel still
-    finds out by itself how much of it a connection needs."""
+    """The parameters as wanted. Buffers are only made larger: of how much it may have, the kernel still
+    finds out by itself what a connection needs."""
     wanted = dict(_FIXED)
     for key in _BUFFERS:
         numbers = snapshot.sysctls.get(key, "").split()
-        if len(numbers) == 3 and int(numbers[2]) < _ROOM:
-            wanted[key] = "\t".join((*numbers[:2], str(_ROOM)))
+        if len(numbers) == 3:
+            least, first, most = numbers
+            larger = (least, str(max(int(first), _FIRST.get(key, 0))), str(max(int(most), _ROOM)))
+            if larger != (least, first, most):
+                wanted[key] = "\t".join(larger)
     return wanted

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from plait.control.keeper import Keeper
 from plait.paths.mending import Lack, Mending
+from plait.paths.standing import Condition
 from plait.relay.orders import Lacking
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,10 @@ class Mender:
         """What a worker says, all of it: an empty list says that its connections have what they should."""
         now = asyncio.get_running_loop().time()
         self._mending.report(worker, self._by_path(lacking), now)
-        due = self._mending.due(now)
+        # Where the path itself is in doubt, a new subflow would come up no better.
+        health = self._keeper.health
+        sound = {name for name, standing in health.items() if standing.condition is Condition.UP}
+        due = [name for name in self._mending.due(now) if name in sound]
         for name in due:
             log.info("path %s: connections have lost their subflow on it; making it anew", name)
         if due:

@@ -38,6 +38,7 @@ _COMPARED = 256
 """Sessions whose counters are compared in one round."""
 _GROWN_UP = 1.0
 """Seconds that a connection may take to have its subflows."""
+_FORGOTTEN_MS = 4000
 _REPORT = 0.25
 """Seconds between two reports of what connections lack; nothing is said while they lack nothing."""
 
@@ -195,7 +196,11 @@ class Evidence:
             return
         joined.add(session)
         self._counts.setdefault(session, 0)
-        here = {str(flow.local) for flow in found}
+        # One that has waited so long for an answer is none any more: where a path is silent its endpoint is
+        # gone by now, so it is this one alone that somebody on the way has forgotten.
+        here = {
+            str(flow.local) for flow in found if not (flow.unacked and flow.last_heard_ms > _FORGOTTEN_MS)
+        }
         version = found[0].local.version
         for way in self._upstreams[session.exit].ways:
             if way.local and (":" in way.local) == (version == 6):

@@ -157,7 +157,7 @@ class Gateway:
     tcp: TcpVia = TcpVia.MPTCP
     """How TCP is carried."""
     udp: UdpVia = UdpVia.TUNNEL
-    """How the rest is carried. Until the tunnel exists, the rest is routed as without plait."""
+    """How the rest is carried. Where the exit serves no tunnel, it is routed as without plait."""
     when_exit_lost: WhenExitLost = WhenExitLost.DIRECT
     """``direct`` lets the LAN out without plait while no exit answers; ``block`` does not."""
     bypass: tuple[IPNetwork, ...] = ()
@@ -301,7 +301,7 @@ class Tunnel:
     masquerade: bool = True
     """Whether tunnelled packets leave the exit under its own address."""
     mtu: int = 0
-    """Largest packet inside the tunnel in bytes; 0 means found by trying."""
+    """Largest packet inside the tunnel in bytes; 0 means 1400."""
     name: str = "plait0"
     """The tunnel's network interface."""
 

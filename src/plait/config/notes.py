@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.config.model import Config, Exit, Method, Mode, Path, Tunnel, UdpVia
+from plait.config.model import Config, Exit, Method, Mode, Path
 
 
 def notes(config: Config) -> list[str]:
@@ -13,23 +13,12 @@ def notes(config: Config) -> list[str]:
 def _not_yet(config: Config) -> list[str]:
     """Each line goes with the change that serves its key."""
     found = []
-    if config.gateway is not None and config.gateway.udp is UdpVia.TUNNEL:
-        found.append(
-            'gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait'
-        )
-    if config.tunnel != Tunnel():
-        found.append("[tunnel]: no tunnel in this version")
-    for index, rule in enumerate(config.rules):
-        if rule.domain:
-            found.append(f"rule[{index}].domain: not in this version; the whole rule is left out")
     plain = Path(interface="", name="")
-    for name in ("metered", "weight", "on_up", "on_down", "on_standby", "watchdog"):
+    for name in ("metered", "on_up", "on_down", "on_standby", "watchdog"):
         if any(getattr(path, name) != getattr(plain, name) for path in config.paths):
             found.append(f"path.{name}: not in this version")
     if config.exit is not None and config.exit.fallback is not None:
         found.append("exit.fallback: not in this version; strangers are left hanging")
-    if (config.exit is not None and config.exit.private_key) or any(peer.public_key for peer in config.peers):
-        found.append("private_key, public_key: no tunnel in this version")
     return found
 
 

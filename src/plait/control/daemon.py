@@ -36,6 +36,7 @@ from plait.control.rundir import RunDir
 from plait.control.server import ControlServer
 from plait.control.snapshot import by_user
 from plait.control.supervisor import Supervisor
+from plait.control.tunnel import TunnelHost, terms
 from plait.control.users import Ledger, state_file
 from plait.control.watch import Watch
 from plait.errors import PlaitError
@@ -72,6 +73,8 @@ class Daemon:
         self._salts_fd = -1
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
+        self._offered = asyncio.Event()
+        """An exit serves the tunnel."""
         self._tasks: list[asyncio.Task[None]] = []
         self._keys: dict[tuple[Method, Secret], str] = {}
 
@@ -113,6 +116,9 @@ class Daemon:
         self._watch = Watch([peer.name for peer in config.peers], self._supervisor, self._judgement.probed)
         self._courier = Courier(self._judgement)
         self._judgement.prober = self._courier
+        self._tunnel = TunnelHost(self._tunnel_changed)
+        self._courier.lodged = self._tunnel.lodged
+        self._courier.offered = self._tunnel_offered
         self._mender = Mender(self._keeper)
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
@@ -151,6 +157,7 @@ class Daemon:
                     ("names", self._refresh_names()),
                     ("users", self._ledger.run()),
                     ("reload", self._reload_when_told()),
+                    ("tunnel", self._open_tunnel_when_offered()),
                 )
             ]
             self._say_ready()
@@ -182,6 +189,7 @@ class Daemon:
         await server.stop()
         await self._judgement.stop()
         await self._courier.stop()
+        self._tunnel.close()
         await self._hooks.stop()
         self._keeper.let_go()
         # Before their endpoints go: a connection that has lost its last subflow can't tell the exit that it
@@ -205,8 +213,14 @@ class Daemon:
         self._courier.lead(self._keeper.view.ways)
         self._courier.own(self._keeper.view.own)
         await self._courier.renew(
-            config, identity=identity_of(self._rundir.path, macs), uid=uid, gid=gid, verbose=self._verbose
+            config,
+            identity=identity_of(self._rundir.path, macs),
+            uid=uid,
+            gid=gid,
+            verbose=self._verbose,
+            tunnel=self._tunnel.ends(config),
         )
+        self._tunnel_changed()
 
     def _open_doors(self, config: Config) -> None:
         self._wanted = wanted(config, ports(config))
@@ -240,7 +254,26 @@ class Daemon:
     def _paths_seen(self) -> None:
         keeper = self._keeper
         self._judgement.looked()
+        self._courier.terms(terms(keeper.config, keeper.health))
+        self._tunnel.look(keeper.config, keeper.peers, taking=keeper.taking)
         self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
+
+    def _tunnel_offered(self, exit_name: str) -> None:
+        if self._tunnel.offered(self._config, exit_name):
+            self._offered.set()
+
+    def _tunnel_changed(self) -> None:
+        self._keeper.tunnel = self._tunnel.index
+        self._keeper.wake()
+
+    async def _open_tunnel_when_offered(self) -> None:
+        while True:
+            await self._offered.wait()
+            self._offered.clear()
+            try:
+                await self._renew_courier(self._config)
+            except PlaitError as error:
+                log.error("no tunnel: %s", error)
 
     def _told(self, worker: int, message: JsonObject) -> None:
         """What a worker says unasked."""

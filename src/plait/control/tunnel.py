@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
-from plait.config.model import Config, IPAddress
+from plait.config.model import Config, IPAddress, Mode
 from plait.control.courier import TunnelEnds
 from plait.errors import PlaitError
 from plait.kernel import nft
 from plait.kernel.tun import TunDevice
 from plait.paths.carrying import far_table, near_table, wants_tunnel
 from plait.paths.marks import NFT_FAR_TABLE, NFT_NEAR_TABLE
+from plait.paths.standing import Health
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class TunnelHost:
         self._changed = changed
         self._near: TunDevice | None = None
         self._far: TunDevice | None = None
-        self._offered = False
+        self._offers: set[str] = set()
+        """Exits that serve the tunnel."""
         self._lodged = False
         self._loaded = ""
         """Digest of the gateway's table that is in place."""
@@ -45,17 +47,17 @@ class TunnelHost:
 
     def offered(self, config: Config, exit_name: str) -> bool:
         """An exit serves the tunnel; whether we now want what we did not want before."""
-        gateway = config.gateway
-        first = config.peers[0].name if config.peers else ""
-        if self._offered or gateway is None or not wants_tunnel(gateway) or exit_name != first:
-            return False
-        self._offered = True
-        return True
+        self._offers.add(exit_name)
+        return self._near is None and self._wants_near(config)
+
+    def _wants_near(self, config: Config) -> bool:
+        gateway, peers = config.gateway, config.peers
+        return gateway is not None and wants_tunnel(gateway) and bool(peers) and peers[0].name in self._offers
 
     def ends(self, config: Config) -> TunnelEnds | None:
         """The devices for the courier, made as far as they are wanted. Raises PlaitError."""
         gateway, mtu, name = config.gateway, config.tunnel.mtu or MTU, config.tunnel.name
-        near = gateway is not None and wants_tunnel(gateway) and self._offered
+        near = self._wants_near(config)
         far = config.exit is not None and config.tunnel.serve
         # On a node both are there, so the exit's has another name.
         self._far = self._adjust(self._far, far, f"{name}x" if gateway is not None else name, mtu)
@@ -163,3 +165,15 @@ def _forwards(version: int) -> bool:
         return Path("/proc/sys", key).read_text().strip() == "1"
     except OSError:
         return True
+
+
+def terms(config: Config, health: Health) -> dict[str, tuple[str, float, bool]]:
+    """How the tunnel may use each path: mode, weight, and whether it works."""
+    found = {}
+    for path in config.paths:
+        standing = health.get(path.name)
+        mode = path.mode
+        if standing is not None and standing.benched and mode in (Mode.ON, Mode.MASTER):
+            mode = Mode.BACKUP
+        found[path.name] = mode.value, path.weight, standing is None or standing.usable
+    return found

@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from plait.courier.line import PACE, Line, Sent
 from plait.courier.measure import Measure
-from plait.courier.near import Near, Terms
 from plait.courier.orders import AwayOrder, WayOrder
 from plait.courier.tally import Tally
-from plait.courier.tun import Tun
 from plait.kernel.udp import Letter, split
 from plait.relay.loop import Loop, Timer
 from plait.relay.orders import JsonObject
@@ -24,6 +23,9 @@ from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, deco
 from plait.wire.datagram import PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.greeting import ANSWER, COOKIE, WELCOME, Caller, Guard, hello, mac_of, take_welcome
+
+if TYPE_CHECKING:
+    from plait.courier.near import Near
 
 RENEW = 120.0
 """Seconds after which a session gets new keys (WireGuard's REKEY_AFTER_TIME)."""
@@ -39,6 +41,11 @@ _MISSES = 2
 """Silent echoes, with nothing heard on any path since, before the exit is greeted again."""
 
 
+Wanted = tuple[str, float, bool]
+"""Mode, weight, and whether the path may be used."""
+_ANYHOW: Wanted = ("on", 1.0, True)
+
+
 class Away:
     """One exit, seen from a gateway. ``say`` tells control."""
 
@@ -49,10 +56,7 @@ class Away:
         identity: bytes,
         say: Callable[[JsonObject], None],
         tally: Tally,
-        tun: Tun | None = None,
-        mtu: int = 0,
     ) -> None:
-        """With ``tun`` there is a tunnel too, for inner packets of at most ``mtu`` bytes."""
         self._loop = loop
         self._order = order
         self._trade = trade(order.method)
@@ -77,13 +81,9 @@ class Away:
         """The session is old enough to be replaced, however well it works."""
         self._misses = 0
         self._state = ""
-        self._terms: dict[str, Terms] = {}
+        self._terms: dict[str, Wanted] = {}
         self.near: Near | None = None
-        """The tunnel."""
-        if tun is not None:
-            self.near = Near(
-                loop, tun, tally, say, order.name, mtu=mtu, ship=self._ship, echo=self._echo_over
-            )
+        """The tunnel, where there is one."""
 
     # What control wants.
 
@@ -101,15 +101,16 @@ class Away:
         if self._lines and self._session is None and not self._index:
             self._call()
 
-    def terms(self, terms: Mapping[str, Terms]) -> None:
+    def terms(self, terms: Mapping[str, Wanted]) -> None:
         """How the tunnel may use each path; one that is not named, as it likes."""
         self._terms = dict(terms)
         self._use()
 
     def _use(self) -> None:
         if self.near is not None:
-            plain = Terms()
-            self.near.terms({line.number: self._terms.get(path, plain) for path, line in self._lines.items()})
+            self.near.terms(
+                {line.number: self._terms.get(path, _ANYHOW) for path, line in self._lines.items()}
+            )
 
     def pace(self, path: str, seconds: float) -> None:
         """From now on so long between two echoes on a path."""
@@ -273,12 +274,14 @@ class Away:
             patience = now + line.echoes.patience() - self._loop.now
             self._loop.after(patience, lambda: self._late(line, number))
 
-    def _echo_over(self, number: int) -> None:
+    def echo_over(self, number: int) -> None:
+        """Send an echo over the path with this number."""
         line = self._numbered.get(number)
         if line is not None:
             self._echo(line)
 
-    def _ship(self, number: int, buffers: list[bytes], size: int) -> None:
+    def ship(self, number: int, buffers: list[bytes], size: int) -> None:
+        """Send datagrams over the path with this number; see `Line.send_run`."""
         line = self._numbered.get(number)
         if line is not None:
             self._tally.sent += 1

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
-from plait.courier.inn import Inn, Lodger
 from plait.courier.measure import send_train
 from plait.courier.orders import HomeOrder
 from plait.courier.tally import Tally
@@ -39,6 +39,9 @@ from plait.wire.greeting import (
 )
 from plait.wire.replay import HEADER as REPLAY_HEADER
 from plait.wire.replay import SaltFilter, prepare
+
+if TYPE_CHECKING:
+    from plait.courier.inn import Inn, Lodger
 
 IDLE = 180.0
 """Seconds without a datagram after which a session is forgotten."""

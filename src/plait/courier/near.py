@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from plait.courier.away import Wanted
 from plait.courier.cargo import Bundle, Cargo
 from plait.courier.haul import Haul, Ship
 from plait.courier.tally import Tally
@@ -91,10 +92,11 @@ class Near:
         self._ask()
         self.haul.soon()
 
-    def terms(self, terms: Mapping[int, Terms]) -> None:
+    def terms(self, wanted: Mapping[int, Wanted]) -> None:
         """These paths may be used so; others not at all."""
+        terms = {path: Terms(Mode[mode.upper()], weight, up) for path, (mode, weight, up) in wanted.items()}
         if terms != self._terms:
-            self._terms = dict(terms)
+            self._terms = terms
             self._use()
             self._ask()
             self.haul.soon()

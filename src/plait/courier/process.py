@@ -18,16 +18,12 @@ from ipaddress import ip_network
 from plait.courier.away import Away
 from plait.courier.channel import Channel
 from plait.courier.home import Home
-from plait.courier.inn import Inn
-from plait.courier.near import Terms
 from plait.courier.orders import CourierJob, HomeOrder, WayOrder
 from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
-from plait.courier.tun import Tun
 from plait.relay import privileges
 from plait.relay.loop import IN, Loop
 from plait.relay.orders import JsonObject
-from plait.tunnel.scheduler import Mode
 from plait.wire import noise
 
 log = logging.getLogger("plait.courier")
@@ -58,19 +54,10 @@ class Courier:
         logging.getLogger().setLevel(logging.DEBUG if job.verbose else logging.INFO)
         privileges.raise_descriptor_limit(_DESCRIPTORS)
         identity = bytes.fromhex(job.identity)
-        tun = Tun(self.loop, job.tun, self.tally) if job.tun >= 0 else None
         for order in job.aways:
-            away = self._aways[order.name] = Away(
-                self.loop,
-                order,
-                identity,
-                self._channel.say,
-                self.tally,
-                tun if order.name == job.via else None,
-                job.mtu,
-            )
-            if away.near is not None and tun is not None:
-                tun.taken = away.near.take
+            self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
+        if job.tun >= 0:
+            self._open_tunnel(job)
         if job.home is not None:
             self._home = self._make_home(job.home)
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
@@ -87,10 +74,32 @@ class Courier:
         self.loop.run()
         self._channel.say({"tally": self._figures()})
 
+    def _open_tunnel(self, job: CourierJob) -> None:
+        # Only now: without a tunnel a third of this process's code is not needed.
+        from plait.courier.near import Near
+        from plait.courier.tun import Tun
+
+        tun = Tun(self.loop, job.tun, self.tally)
+        away = self._aways[job.via]
+        away.near = Near(
+            self.loop,
+            tun,
+            self.tally,
+            self._channel.say,
+            job.via,
+            mtu=job.mtu,
+            ship=away.ship,
+            echo=away.echo_over,
+        )
+        tun.taken = away.near.take
+
     def _make_home(self, order: HomeOrder) -> Home:
         doors = [socket.socket(fileno=fd) for fd in order.doors]
         inn = None
         if order.tun >= 0:
+            from plait.courier.inn import Inn
+            from plait.courier.tun import Tun
+
             tun = Tun(self.loop, order.tun, self.tally)
             inn = Inn(self.loop, tun, self.tally, ip_network(order.subnet), order.mtu)
         return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
@@ -134,12 +143,8 @@ class Courier:
                 for away in self._aways.values():
                     away.train(path)
         if isinstance(terms := message.get("terms"), dict):
-            found = {
-                path: Terms(Mode[str(mode).upper()], float(weight), bool(up))
-                for path, (mode, weight, up) in terms.items()
-            }
             for away in self._aways.values():
-                away.terms(found)
+                away.terms({path: (str(mode), weight, up) for path, (mode, weight, up) in terms.items()})
         if self._parcels is not None:
             self._parcels.obey(message)
         if "ask" in message:

@@ -96,6 +96,16 @@ def near_table(
 
 
 def _rules(config: Config, verdict: str) -> list[str]:
+    gateway = config.gateway
+    assert gateway is not None
+    carried = [
+        word
+        for word, through in (
+            ("tcp", gateway.tcp is TcpVia.TUNNEL),
+            ("udp", gateway.udp is UdpVia.TUNNEL),
+        )
+        if through
+    ]
     lines = []
     for rule in config.rules:
         if rule.domain:
@@ -108,9 +118,11 @@ def _rules(config: Config, verdict: str) -> list[str]:
             word = verdict
         else:
             word = "return"  # the tunnel leads to the first exit
-        # All but TCP comes here, so that a rule about UDP has to say so.
-        udp = "meta l4proto udp " if rule.protocol else ""
-        lines += [f"{udp}{match} {word}".strip() for match in matches(rule, "udp")]
+        if rule.port or rule.protocol:
+            found = [f"meta l4proto {each} {match}" for each in carried for match in matches(rule, each)]
+        else:
+            found = matches(rule, carried[0])
+        lines += [f"{match.rstrip()} {word}".strip() for match in found]
     return lines
 
 

@@ -12,6 +12,7 @@ from plait.config.model import (
     Gateway,
     Path,
     Peer,
+    Protocol,
     Rule,
     Secret,
     TcpVia,
@@ -99,7 +100,8 @@ def test_the_order_of_decisions_at_a_gateway() -> None:
         Rule(to=Verdict.BLOCK, port=((25, 25),)),
         Rule(to="cellar", source=(ip_network("192.168.1.9/32"),)),
         Rule(to="attic", destination=(ip_network("10.7.0.0/16"),)),
-        Rule(to=Verdict.DIRECT, protocol=("udp",)),
+        Rule(to=Verdict.DIRECT, protocol=(Protocol.UDP,), mac=("02:00:00:00:00:01",)),
+        Rule(to=Verdict.BLOCK, protocol=(Protocol.TCP,)),
     )
     lines = chain(near(config(rules=rules)), "carry")
     assert lines[1] == 'iifname != { "lan", "wlan" } return'
@@ -110,9 +112,10 @@ def test_the_order_of_decisions_at_a_gateway() -> None:
         'fib daddr oifname { "lan", "wlan" } return',
         "ip daddr @exits4 return",
         "ip daddr @bypass4 return",
-        "ip daddr != @reserved4 udp dport { 25 } reject",
+        "meta l4proto udp ip daddr != @reserved4 udp dport { 25 } reject",
         "ip saddr { 192.168.1.9 } ip daddr != @reserved4 return",
         "ip daddr { 10.7.0.0/16 } ct mark set",
+        "meta l4proto udp ether saddr { 02:00:00:00:00:01 } return",
         "ip daddr @reserved4 return",
         "ct mark set",
     ]

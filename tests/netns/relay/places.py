@@ -139,6 +139,12 @@ def drain(sock: socket.socket) -> None:
     wait_for("sent bytes to arrive", empty, within=PATIENCE, every=0.005)
 
 
+def maps_other_users() -> bool:
+    """Whether there is anybody else to become: a user namespace made without root has but one user."""
+    with open("/proc/self/uid_map") as uid_map:
+        return int(uid_map.read().split()[2]) > 1
+
+
 def resident(pid: int) -> int:
     """Resident bytes of a process."""
     with open(f"/proc/{pid}/statm") as statm:

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 from tests.netns.relay.asking import Asker, raw
@@ -22,6 +21,7 @@ from tests.netns.relay.places import (
     echo,
     exactly,
     listen,
+    maps_other_users,
     silent,
     until_end,
 )
@@ -96,11 +96,6 @@ def greeting(
     key = Key.derive(method, password)
     target = encode(Target(IPv4Address(SERVER[4]), port))
     return Dial(key, os.urandom(key.salt_size)).first(target, payload)[0]
-
-
-def maps_other_users() -> bool:
-    """Whether there is anybody else to become: a user namespace made without root has but one user."""
-    return int(Path("/proc/self/uid_map").read_text().split()[2]) > 1
 
 
 def flipped(data: bytes, at: int) -> bytes:

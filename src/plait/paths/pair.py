@@ -29,6 +29,7 @@ _STEADY = 6
 """Looks in a row with something coming in."""
 _KEPT = 32
 """Missing answers remembered."""
+_OUT = (Condition.DOWN, Condition.RETURNING, Condition.LOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class Pair:
         self.echoing = self.echoing or echo
         self.estimate.answered(rtt, now)
         self.heard = max(self.heard, sent + rtt)
-        if self.state not in (Condition.DOWN, Condition.RETURNING, Condition.LOST):
+        if self.state not in _OUT:
             for _ in range(sum(each < sent for each in self.missed)):
                 self.estimate.lost()
         self.missed = [each for each in self.missed if each != sent]
@@ -113,7 +114,9 @@ class Pair:
         """There is no answer to a probe yet, and whoever sent it finds that it takes long. Whether that
         says anything against the path."""
         if sent <= self.proven:
-            self.estimate.lost()  # just this one
+            # Just this one. What an outage took is no share of what the path loses when it works.
+            if sent >= self.since and self.state not in _OUT:
+                self.estimate.lost()
             return False
         self.missed.append(sent)
         del self.missed[:-_KEPT]

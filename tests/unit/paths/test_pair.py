@@ -43,6 +43,24 @@ def test_a_late_answer_is_no_loss() -> None:
     assert pair.estimate.loss == 0.0
 
 
+def test_what_an_outage_took_is_no_loss_of_the_path() -> None:
+    pair = known()
+    pair.condemn(61.0)
+    for at in (62.0, 63.0):
+        pair.unanswered(at)
+    pair.answered(64.0, 0.02, 64.1)
+    pair.enter(Condition.RETURNING, 64.1)
+    pair.unanswered(63.5)
+    pair.enter(Condition.UP, 65.0)
+    pair.answered(65.5, 0.02, 65.6)
+    # News of those that were sent while it was silent comes late.
+    for at in (63.8, 63.9, 64.5):
+        pair.unanswered(at)
+    assert (pair.estimate.loss, pair.estimate.sure_loss) == (0.0, 0.0)
+    pair.unanswered(65.2)
+    assert pair.estimate.loss > 0
+
+
 def test_old_news_says_nothing_against_a_path() -> None:
     pair = known()
     assert not pair.unanswered(58.5)

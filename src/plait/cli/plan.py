@@ -16,6 +16,7 @@ from plait.control.names import Names
 from plait.kernel.linux import Host
 from plait.paths import policy
 from plait.paths.diff import diff
+from plait.paths.intercept import for_dnsmasq
 from plait.paths.steering import detours
 
 HELP = "print what would be changed on this host, as lines one could type; changes nothing"
@@ -45,11 +46,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         host.close()
     state = policy.desired(config, snapshot, peers, {}, steering=detours(config, snapshot, peers))
+    dnsmasq = for_dnsmasq(config)
     lines = [change.line() for change in diff(snapshot, state)]
     if args.json:
-        sys.stdout.write(json.dumps({"changes": lines, "notes": list(state.notes)}, indent=2) + "\n")
+        sys.stdout.write(
+            json.dumps({"changes": lines, "notes": list(state.notes), "dnsmasq": dnsmasq}, indent=2) + "\n"
+        )
         return 0
     for note in state.notes:
         sys.stdout.write(f"# {note}\n")
+    for line in dnsmasq:
+        sys.stdout.write(f"# for dnsmasq.conf: {line}\n")
     sys.stdout.write("\n".join(lines) + "\n" if lines else "# nothing to change: the host is as wanted\n")
     return 0

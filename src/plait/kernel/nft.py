@@ -72,8 +72,30 @@ def open_monitor() -> socket.socket:
 
 
 def load(ruleset: Ruleset) -> None:
-    """Put our table in place."""
-    run(ruleset.text)
+    """Put our table in place. What others have added to its ``kept`` sets stays."""
+    run(ruleset.text + "".join(_elements(name) for name in ruleset.kept))
+
+
+def _elements(name: str) -> str:
+    """A line that adds again what a set of our table holds now, with a new time to live."""
+    program = shutil.which("nft", path=_search_path())
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, "list", "set", "inet", NFT_TABLE, name],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    _, there, rest = done.stdout.partition("elements = {")
+    if not there:
+        return ""  # no such set yet, or nothing in it
+    found = (element.split() for element in rest.partition("}")[0].split(","))
+    return f"add element inet {NFT_TABLE} {name} {{ {', '.join(words[0] for words in found if words)} }}\n"
 
 
 def drop(table: str = NFT_TABLE) -> None:

@@ -49,7 +49,16 @@ from plait.config.model import (
 )
 from plait.paths.marks import FWMARK, FWMARK_ANSWER, FWMARK_MASK, NFT_TABLE
 from plait.paths.model import Detour, Ruleset
-from plait.paths.nftext import RESERVED, addresses, braces, indent, matches, return_to
+from plait.paths.nftext import (
+    RESERVED,
+    addresses,
+    braces,
+    indent,
+    learning,
+    learnt,
+    matches,
+    return_to,
+)
 
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 _NO_SYN = "tcp flags & (fin | syn | rst | ack) != syn"
@@ -89,6 +98,7 @@ def ruleset(
     if gateway is None:
         raise ValueError("a config without [gateway] takes nothing")
     tproxy = gateway.intercept is Intercept.TPROXY
+    by_name = list({learnt(rule): rule for rule in config.rules if rule.domain}.values())
     listening = ports(config)
     own = [address for addresses in exits.values() for address in addresses]
     lan = braces(f'"{name}"' for name in gateway.lan)
@@ -96,6 +106,7 @@ def ruleset(
         *addresses("exits", own),
         *addresses("bypass", gateway.bypass),
         *addresses("reserved", RESERVED),
+        *(line for each in by_name for line in learning(each)),
     ]
     guard = ["type filter hook input priority filter; policy accept;"]
     if takes_tcp(gateway):
@@ -143,7 +154,16 @@ def ruleset(
         *indent(body),
         "}",
     ]
-    return Ruleset(text="\n".join(lines) + "\n", digest=digest)
+    kept = tuple(f"{learnt(rule)}v{version}" for rule in by_name for version in (4, 6))
+    return Ruleset(text="\n".join(lines) + "\n", digest=digest, kept=kept)
+
+
+def for_dnsmasq(config: Config) -> list[str]:
+    """Lines of dnsmasq's config that have it fill the sets of rules by domain (``--nftset``)."""
+    return [
+        f"nftset=/{'/'.join(sorted(rule.domain))}/4#inet#{NFT_TABLE}#{learnt(rule)}v4,6#inet#{NFT_TABLE}#{learnt(rule)}v6"
+        for rule in {learnt(rule): rule for rule in config.rules if rule.domain}.values()
+    ]
 
 
 def _steering(detours: Sequence[Detour]) -> list[str]:
@@ -213,8 +233,6 @@ def _decisions(config: Config, listening: Mapping[str, int], taking: bool, *, ud
     assert gateway is not None
     lines: list[str] = []
     for rule in config.rules:
-        if rule.domain:
-            continue  # not served yet, and without it the rule would match too much
         for match in matches(rule, "udp" if udp else "tcp"):
             verdict = _verdict(rule.to, match, gateway, listening, taking, udp=udp)
             lines.append(f"{match} {verdict}".strip())

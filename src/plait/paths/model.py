@@ -180,6 +180,8 @@ class Ruleset:
 
     text: str
     digest: str
+    kept: tuple[str, ...] = ()
+    """Sets whose elements others add: they stay when the table is put in place anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

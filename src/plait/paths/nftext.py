@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from plait.config.model import IPAddress, IPNetwork, Protocol, Rule, Verdict
@@ -35,7 +36,7 @@ def matches(rule: Rule, protocol: str) -> list[str]:
     more = [f"ether saddr {braces(rule.mac)}"] if rule.mac else []
     if rule.port:
         more.append(f"{protocol} dport {braces(port_ranges(rule.port))}")
-    if not rule.source and not rule.destination and rule.to is Verdict.DIRECT:
+    if not rule.source and not rule.destination and not rule.domain and rule.to is Verdict.DIRECT:
         return [" ".join(more)]
     found = []
     for version, word in ((4, "ip"), (6, "ip6")):
@@ -50,8 +51,31 @@ def matches(rule: Rule, protocol: str) -> list[str]:
             parts.append(f"{word} daddr {braces(destinations)}")
         elif rule.to is not Verdict.DIRECT:
             parts.append(f"{word} daddr != @reserved{version}")
+        if rule.domain:
+            parts.append(f"{word} daddr @{learnt(rule)}v{version}")
         found.append(" ".join(parts + more))
     return found
+
+
+def learnt(rule: Rule) -> str:
+    """The name of a rule's sets of addresses that its domains were found to have, but for ``v4`` and
+    ``v6``. It follows from the domains, so that another order of rules leaves it as it is."""
+    return "names_" + sha256(" ".join(sorted(rule.domain)).encode()).hexdigest()[:8]
+
+
+def learning(rule: Rule) -> list[str]:
+    """Those two sets, empty. An element that nobody adds again goes after a day: longer than any answer
+    that a resolver gives is kept by clients."""
+    return [
+        line
+        for version in (4, 6)
+        for line in (
+            f"set {learnt(rule)}v{version} {{",
+            f"\ttype ipv{version}_addr; flags timeout; timeout 1d; size 65535;",
+            "}",
+            "",
+        )
+    ]
 
 
 def return_to(name: str) -> list[str]:

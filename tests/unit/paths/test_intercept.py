@@ -25,9 +25,9 @@ from plait.config.model import (
     WhenExitLost,
 )
 from plait.config.model import Path as Link
-from plait.paths.intercept import ports, ruleset
+from plait.paths.intercept import for_dnsmasq, ports, ruleset
 from plait.paths.model import Detour
-from plait.paths.nftext import RESERVED
+from plait.paths.nftext import RESERVED, learnt
 
 GOLDEN = File(__file__).parents[2] / "golden" / "nft"
 
@@ -168,9 +168,31 @@ def test_reserved_ranges(reserved: str) -> None:
     assert any(address in network for network in RESERVED if network.version == address.version)
 
 
-def test_a_rule_with_what_is_not_served_is_left_out_as_a_whole() -> None:
-    narrow = Rule(to=Verdict.BLOCK, port=((25, 25),), domain=("example.org",))
-    assert ruleset(replace(PLAIN, rules=(narrow,)), ADDRESSES) == ruleset(PLAIN, ADDRESSES)
+def test_rules_by_domain_have_sets_that_outlive_the_table() -> None:
+    rules = (
+        Rule(to=Verdict.DIRECT, domain=("example.org",)),
+        Rule(to="attic", domain=("b.example", "a.example"), port=((443, 443),)),
+        Rule(to=Verdict.BLOCK, domain=("a.example", "b.example")),
+    )
+    config = replace(PLAIN, rules=rules)
+    found = ruleset(config, ADDRESSES)
+    one, two = learnt(rules[0]), learnt(rules[1])
+    assert learnt(rules[2]) == two, "the same domains have the same sets, in any order"
+    assert found.kept == (f"{one}v4", f"{one}v6", f"{two}v4", f"{two}v6")
+    lines = [line.strip() for line in found.text.splitlines()]
+    assert lines.count(f"set {two}v4 {{") == 1
+    assert f"ip daddr @{one}v4 return" in lines
+    assert f"ip6 daddr @{one}v6 return" in lines
+    assert any(
+        line.startswith(f"ip daddr != @reserved4 ip daddr @{two}v4 tcp dport {{ 443 }} meta l4proto tcp")
+        for line in lines
+    )
+    assert for_dnsmasq(config) == [
+        f"nftset=/example.org/4#inet#plait#{one}v4,6#inet#plait#{one}v6",
+        f"nftset=/a.example/b.example/4#inet#plait#{two}v4,6#inet#plait#{two}v6",
+    ]
+    again = replace(config, rules=(rules[2], rules[0]))
+    assert set(ruleset(again, ADDRESSES).kept) == set(found.kept)
 
 
 def test_rules_by_protocol_and_client() -> None:

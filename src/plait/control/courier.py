@@ -7,31 +7,23 @@ the datagrams still in their queues.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import errno
-import hashlib
 import logging
-import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
-from plait.config.model import Config, Method, Peer, UdpVia
+from plait.config.model import Config
+from plait.control.errands import TunnelEnds, UdpDoor, away_order, home_order, open_port, udp_doors
 from plait.control.faces import Lender
-from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
+from plait.courier.orders import CourierJob
 from plait.errors import PlaitError
 from plait.kernel.sockets import pack
-from plait.kernel.udp import open_door, open_interceptor
-from plait.paths.intercept import ports
 from plait.paths.model import Way
 from plait.relay.orders import JsonObject, Lines, line
-from plait.wire.cipher import Key
-from plait.wire.greeting import preshared
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +34,6 @@ _STOP = 5.0
 _BACKOFF = (0.05, 0.2, 1.0, 2.0, 5.0)
 _STEADY = 60.0
 """A courier that lived so long starts with a clean record."""
-_TRIES = 20
-"""Times that a port is asked for, 50 ms apart: the courier of a control that was killed is on its way out."""
 
 
 class Listener(Protocol):
@@ -70,43 +60,12 @@ class _Process:
     questions: dict[int, asyncio.Future[JsonObject]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelEnds:
-    """The TUN devices of the tunnel's ends on this host; the descriptors are control's."""
-
-    near: int = -1
-    """Of the gateway."""
-    via: str = ""
-    """The exit that it leads to."""
-    far: int = -1
-    """Of the exit."""
-    subnet: str = ""
-    mtu: int = 1400
-
-    def joined(self, job: CourierJob) -> CourierJob:
-        """A job with these in it."""
-        home = job.home
-        if home is not None and self.far >= 0:
-            home = replace(home, tun=self.far, subnet=self.subnet, mtu=self.mtu)
-        return replace(job, tun=self.near, via=self.via, mtu=self.mtu, home=home)
-
-
-@dataclass(frozen=True, slots=True)
-class _Door:
-    """A UDP port."""
-
-    address: str
-    port: int
-    exit: str = ""
-    """The exit for which nftables hands datagrams over here; empty for a port of our own exit."""
-
-
 class Courier:
     """One courier at a time."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._doors: dict[_Door, socket.socket] = {}
+        self._doors: dict[UdpDoor, socket.socket] = {}
         self._lender: Lender | None = None
         self._own: list[str] = []
         self._lead: dict[str, list[str]] = {}
@@ -146,12 +105,12 @@ class Courier:
 
         Raises PlaitError when a port can't be had or it does not get ready; a former one goes on then.
         """
-        wanted = _wanted(config)
+        wanted = udp_doors(config)
         former_doors = dict(self._doors)
         try:
             for door in wanted:
                 if door not in self._doors:
-                    sock = await _open(door)
+                    sock = await open_port(door)
                     if sock is not None:
                         self._doors[door] = sock
         except PlaitError:
@@ -161,10 +120,10 @@ class Courier:
         job = CourierJob(
             identity=identity.hex(),
             aways=[
-                _away(config, peer, [fd for door, fd in fds if door.exit == peer.name])
+                away_order(config, peer, [fd for door, fd in fds if door.exit == peer.name])
                 for peer in config.peers
             ],
-            home=_home(config, [fd for door, fd in fds if not door.exit]),
+            home=home_order(config, [fd for door, fd in fds if not door.exit]),
             uid=uid,
             gid=gid,
             verbose=verbose,
@@ -407,96 +366,7 @@ class Courier:
         if self._running is not None and not self._running.channel.is_closing():
             self._running.channel.write(line(message))
 
-    def _keep(self, wanted: Iterable[_Door]) -> None:
+    def _keep(self, wanted: Iterable[UdpDoor]) -> None:
         wanted = set(wanted)
         for door in [door for door in self._doors if door not in wanted]:
             self._doors.pop(door).close()
-
-
-def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
-    """16 bytes by which exits know this gateway again after a restart, and that tell nobody what it is."""
-    try:
-        machine = Path("/etc/machine-id").read_bytes()
-    except OSError:
-        machine = os.uname().nodename.encode()
-    seed = b"\0".join((machine, str(run_dir).encode(), *(mac.encode() for mac in sorted(macs))))
-    return hashlib.blake2s(seed, digest_size=16, person=b"identity").digest()
-
-
-def _wanted(config: Config) -> list[_Door]:
-    doors = []
-    if config.exit is not None:
-        doors += [_Door(str(address), config.exit.port) for address in config.exit.listen]
-    if config.gateway is not None and config.gateway.udp is UdpVia.SHADOWSOCKS:
-        for name, port in ports(config).items():
-            doors += [_Door("0.0.0.0", port, name), _Door("::", port, name)]
-    return doors
-
-
-def _away(config: Config, peer: Peer, doors: list[int]) -> AwayOrder:
-    sealed = peer.method is not Method.NONE
-    return AwayOrder(
-        name=peer.name,
-        method=peer.method.value,
-        psk=preshared(_own_password(peer)).hex() if sealed else "",
-        exit_key=_from_base64(peer.public_key) if sealed else "",
-        secret=Key.derive(peer.method.value, peer.password.reveal()).told() if sealed and doors else "",
-        doors=doors,
-    )
-
-
-def _own_password(peer: Peer) -> str:
-    """With a method of 2022 identity keys may stand before it; the exit knows each user by the last."""
-    password = peer.password.reveal()
-    return password.rpartition(":")[2] if peer.method.key_bytes else password
-
-
-def _home(config: Config, doors: list[int]) -> HomeOrder | None:
-    if config.exit is None:
-        return None
-    passwords = {}
-    if config.exit.method is not Method.NONE:
-        if config.exit.password:
-            passwords[""] = config.exit.password.reveal()
-        passwords |= {user.name: user.password.reveal() for user in config.users}
-    return HomeOrder(
-        doors=doors,
-        method=config.exit.method.value,
-        psks={user: preshared(password).hex() for user, password in passwords.items()},
-        private_key=_from_base64(config.exit.private_key.reveal()),
-        trust=[str(network) for network in config.exit.trust],
-        secrets={
-            user: Key.derive(config.exit.method.value, password).told()
-            for user, password in passwords.items()
-        },
-        allow=[str(network) for network in config.exit.allow],
-        deny=[str(network) for network in config.exit.deny],
-    )
-
-
-def _from_base64(key: str) -> str:
-    return base64.b64decode(key).hex()
-
-
-async def _open(door: _Door) -> socket.socket | None:
-    """The socket; None where the host has no such family."""
-    address, port = door.address, door.port
-    for attempt in range(_TRIES):
-        try:
-            return (open_interceptor if door.exit else open_door)(address, port)
-        except OSError as error:
-            if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                return None
-            if error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
-                where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-                taken = error.errno == errno.EADDRINUSE
-                raise PlaitError(
-                    f"{'interceptor' if door.exit else 'exit'}: UDP {where} "
-                    + ("is taken" if taken else f"can't be listened on: {error.strerror}"),
-                    f"see who has it with: ss -Hulnp sport = :{port}; "
-                    f"or set another port in [{'gateway' if door.exit else 'exit'}]"
-                    if taken
-                    else None,
-                ) from None
-        await asyncio.sleep(0.05)
-    return None

@@ -21,8 +21,9 @@ from pathlib import Path
 from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
 from plait.config.notes import notes
 from plait.config.sources import Sources
-from plait.control.courier import Courier, identity_of
+from plait.control.courier import Courier
 from plait.control.doors import Door, Doors, held, wanted
+from plait.control.errands import identity_of
 from plait.control.hooks import Hooks
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View

@@ -13,7 +13,7 @@ from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
 from plait.config.model import Config, IPAddress, Mode
-from plait.control.courier import TunnelEnds
+from plait.control.errands import TunnelEnds
 from plait.errors import PlaitError
 from plait.kernel import nft
 from plait.kernel.tun import TunDevice

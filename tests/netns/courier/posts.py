@@ -17,7 +17,8 @@ from typing import Any
 from tests.netns.relay.places import inside
 
 from plait.config.model import Config, Exit, Method, Mode, Peer, Secret
-from plait.control.courier import Courier, TunnelEnds
+from plait.control.courier import Courier
+from plait.control.errands import TunnelEnds
 from plait.kernel.tun import TunDevice
 from plait.lab.node import Node
 from plait.paths.model import Way

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from plait.config.model import Config, Exit, Method, Mode, Peer, Secret, User
-from plait.control.courier import Courier, identity_of
+from plait.control.courier import Courier
+from plait.control.errands import identity_of
 from plait.errors import PlaitError
 from plait.kernel.udp import open_door
 from plait.paths.model import Way
@@ -166,7 +167,7 @@ def test_a_reload_that_changes_nothing_leaves_it_alone() -> None:
 
 
 def test_a_port_that_is_taken_is_named_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plait.control.courier._TRIES", 2)
+    monkeypatch.setattr("plait.control.errands._TRIES", 2)
 
     async def test(courier: Courier, notebook: Notebook, port: int) -> None:
         courier.ways(ways(port))

@@ -1,0 +1,147 @@
+"""What the courier is to do, made out of a config: its job, and the UDP ports that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import errno
+import hashlib
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plait.config.model import Config, Method, Peer, UdpVia
+from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
+from plait.errors import PlaitError
+from plait.kernel.udp import open_door, open_interceptor
+from plait.paths.intercept import ports
+from plait.wire.cipher import Key
+from plait.wire.greeting import preshared
+
+_TRIES = 20
+"""Times that a port is asked for, 50 ms apart: the courier of a control that was killed is on its way out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelEnds:
+    """The TUN devices of the tunnel's ends on this host; the descriptors are control's."""
+
+    near: int = -1
+    """Of the gateway."""
+    via: str = ""
+    """The exit that it leads to."""
+    far: int = -1
+    """Of the exit."""
+    subnet: str = ""
+    mtu: int = 1400
+
+    def joined(self, job: CourierJob) -> CourierJob:
+        """A job with these in it."""
+        home = job.home
+        if home is not None and self.far >= 0:
+            home = replace(home, tun=self.far, subnet=self.subnet, mtu=self.mtu)
+        return replace(job, tun=self.near, via=self.via, mtu=self.mtu, home=home)
+
+
+@dataclass(frozen=True, slots=True)
+class UdpDoor:
+    """A UDP port."""
+
+    address: str
+    port: int
+    exit: str = ""
+    """The exit for which nftables hands datagrams over here; empty for a port of our own exit."""
+
+
+def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
+    """16 bytes by which exits know this gateway again after a restart, and that tell nobody what it is."""
+    try:
+        machine = Path("/etc/machine-id").read_bytes()
+    except OSError:
+        machine = os.uname().nodename.encode()
+    seed = b"\0".join((machine, str(run_dir).encode(), *(mac.encode() for mac in sorted(macs))))
+    return hashlib.blake2s(seed, digest_size=16, person=b"identity").digest()
+
+
+def udp_doors(config: Config) -> list[UdpDoor]:
+    """The UDP ports that a config wants."""
+    doors = []
+    if config.exit is not None:
+        doors += [UdpDoor(str(address), config.exit.port) for address in config.exit.listen]
+    if config.gateway is not None and config.gateway.udp is UdpVia.SHADOWSOCKS:
+        for name, port in ports(config).items():
+            doors += [UdpDoor("0.0.0.0", port, name), UdpDoor("::", port, name)]
+    return doors
+
+
+def away_order(config: Config, peer: Peer, doors: list[int]) -> AwayOrder:
+    """An exit that this gateway uses; ``doors`` are descriptors."""
+    sealed = peer.method is not Method.NONE
+    return AwayOrder(
+        name=peer.name,
+        method=peer.method.value,
+        psk=preshared(_own_password(peer)).hex() if sealed else "",
+        exit_key=_from_base64(peer.public_key) if sealed else "",
+        secret=Key.derive(peer.method.value, peer.password.reveal()).told() if sealed and doors else "",
+        doors=doors,
+    )
+
+
+def _own_password(peer: Peer) -> str:
+    """With a method of 2022 identity keys may stand before it; the exit knows each user by the last."""
+    password = peer.password.reveal()
+    return password.rpartition(":")[2] if peer.method.key_bytes else password
+
+
+def home_order(config: Config, doors: list[int]) -> HomeOrder | None:
+    """Our own exit, if there is one; ``doors`` are descriptors."""
+    if config.exit is None:
+        return None
+    passwords = {}
+    if config.exit.method is not Method.NONE:
+        if config.exit.password:
+            passwords[""] = config.exit.password.reveal()
+        passwords |= {user.name: user.password.reveal() for user in config.users}
+    return HomeOrder(
+        doors=doors,
+        method=config.exit.method.value,
+        psks={user: preshared(password).hex() for user, password in passwords.items()},
+        private_key=_from_base64(config.exit.private_key.reveal()),
+        trust=[str(network) for network in config.exit.trust],
+        secrets={
+            user: Key.derive(config.exit.method.value, password).told()
+            for user, password in passwords.items()
+        },
+        allow=[str(network) for network in config.exit.allow],
+        deny=[str(network) for network in config.exit.deny],
+    )
+
+
+def _from_base64(key: str) -> str:
+    return base64.b64decode(key).hex()
+
+
+async def open_port(door: UdpDoor) -> socket.socket | None:
+    """The socket; None where the host has no such family. Raises PlaitError."""
+    address, port = door.address, door.port
+    for attempt in range(_TRIES):
+        try:
+            return (open_interceptor if door.exit else open_door)(address, port)
+        except OSError as error:
+            if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return None
+            if error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
+                where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+                taken = error.errno == errno.EADDRINUSE
+                raise PlaitError(
+                    f"{'interceptor' if door.exit else 'exit'}: UDP {where} "
+                    + ("is taken" if taken else f"can't be listened on: {error.strerror}"),
+                    f"see who has it with: ss -Hulnp sport = :{port}; "
+                    f"or set another port in [{'gateway' if door.exit else 'exit'}]"
+                    if taken
+                    else None,
+                ) from None
+        await asyncio.sleep(0.05)
+    return None

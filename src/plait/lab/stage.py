@@ -15,8 +15,14 @@ from plait.lab.traffic import Ended, Transfer, Watch
 
 _FIRST_BYTES = 15.0
 _PAUSE = 0.1
+_BUSY, _AGAIN = 20.0, 0.5
+"""Seconds for which a busy server is asked again, and between two attempts."""
 WARM_UP = 1.5
 """Seconds at the beginning of a transfer that no mean speed counts: slow start."""
+
+
+class NotBegunError(LabError):
+    """A transfer ended before anything arrived."""
 
 
 class Show(Protocol):
@@ -93,9 +99,21 @@ class Stage:
         """Let time pass."""
         time.sleep(seconds)
 
+    def _patiently(self, course: Course, seconds: float) -> Carriage:
+        """Like ``carry``. Over a link of 300 ms that loses frames, iperf3's server may still be busy with
+        the transfer before, and refuses the next one for a while."""
+        deadline = time.monotonic() + _BUSY
+        while True:
+            try:
+                return self.carry(course, seconds)
+            except NotBegunError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN)
+
     def single(self, course: Course, seconds: float) -> float:
         """Speed in bit/s of one plain transfer; raises LabError when it fails."""
-        with self.carry(course, seconds) as carriage:
+        with self._patiently(course, seconds) as carriage:
             end = carriage.began + seconds - 0.2
             carriage.until(end)
             ended = carriage.end()
@@ -135,7 +153,7 @@ class Carriage:
         at = self._watch.look().began()
         if at is None and not self._transfer.running:
             ended = self._transfer.end()
-            raise LabError(f"the transfer ended before it began: {ended.error}")
+            raise NotBegunError(f"the transfer ended before it began: {ended.error}")
         return at
 
     @property

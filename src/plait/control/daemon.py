@@ -446,6 +446,7 @@ class Daemon:
             deny=[str(network) for network in config.exit.deny],
             trust=[str(network) for network in config.exit.trust],
             salts_fd=self._salts_fd,
+            fallback=list(config.exit.fallback or ()),
             rates=self._ledger.rates,
             cells=self._ledger.cells,
             rates_fd=self._ledger.rates_fd,

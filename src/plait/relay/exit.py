@@ -1,7 +1,8 @@
 """The exit's half of a session: find out who asks for what, dial it, relay.
 
 Whoever can't prove to know the key learns nothing: their bytes are read and dropped, and the
-connection ends when the handshake timeout passes, exactly as if they had never spoken.
+connection ends when the handshake timeout passes, exactly as if they had never spoken. Or, where the
+owner names a fallback, they are handed on to it with all that they have said (`plait.relay.strangers`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from plait.relay.loop import ENDED, IN, OUT
 from plait.relay.pump import Pump, Session, reset
 from plait.relay.race import RESOLUTION_DELAY, interleave
 from plait.relay.resolver import Resolver
+from plait.relay.strangers import HandedOn, Where
 from plait.relay.tally import Tally
 from plait.relay.users import Users
 from plait.wire.faults import PeerFault, Replayed
@@ -56,7 +58,9 @@ class Doorkeeper:
         handshake: float,
         limit: float,
         users: Users | None = None,
+        fallback: Where | None = None,
     ) -> None:
+        self.fallback = fallback
         self.users = users or Users()
         self.pump = pump
         self.tally = tally
@@ -74,13 +78,23 @@ class Doorkeeper:
         """Somebody has connected."""
         if not self._keys and not self._trusts(peer):
             self.tally.stranger("untrusted", peer)
-            reset(sock)
+            if self.fallback is None:
+                reset(sock)
+            else:
+                self.pump.loop.register(sock.fileno(), _ignore)
+                self.hand_on(sock, peer, b"", IN)
             return
         visitor = _Visitor(self, sock, peer, self._keys.accept())
         self._waiting[visitor] = self.pump.loop.now + self._handshake
         if len(self._waiting) > _STRANGERS:
             self._waiting.popitem(last=False)[0].close("crowded out")
         self.pump.loop.register(sock.fileno(), visitor.event)
+
+    def hand_on(self, sock: socket.socket, peer: str, greeting: bytes, mask: int) -> None:
+        """A stranger, registered, goes to the fallback."""
+        assert self.fallback is not None
+        self.tally.strangers["handed on"] += 1
+        HandedOn(self.pump, self.tally, self.resolver, self.fallback, self.limit, sock, peer, greeting, mask)
 
     def known(self, visitor: _Visitor) -> None:
         """A visitor has proved itself, or left."""
@@ -126,15 +140,21 @@ class Doorkeeper:
         return known
 
 
+def _ignore(mask: int) -> None:
+    """Until somebody else listens."""
+
+
 class _Visitor:
     """A connection that has not said where it wants to go."""
 
-    __slots__ = ("_accept", "_door", "_failed", "peer", "sock")
+    __slots__ = ("_accept", "_door", "_failed", "_said", "peer", "sock")
 
     def __init__(self, door: Doorkeeper, sock: socket.socket, peer: str, accept: Accept) -> None:
         self._door = door
         self._accept = accept
         self._failed = False
+        self._said = b""
+        """All of it, where somebody else may have to hear it."""
         self.sock = sock
         self.peer = peer
 
@@ -159,24 +179,34 @@ class _Visitor:
             except OSError:
                 n = 0
             if not n:
-                self.close("left")
+                if not self._failed and self._said:
+                    # Not even the beginning of a greeting: whoever this is, it expects an answer now.
+                    self._door.tally.stranger("left", self.peer)
+                    self._unknown(IN)
+                else:
+                    self.close("left")
                 return
             if self._failed:
                 continue
+            if self._door.fallback is not None:
+                self._said += view[:n]
             try:
                 request = self._accept.feed(bytes(view[:n]))
             except Replayed:
                 # Of another time: a replay, or a wrong clock (methods of 2022).
-                self._unproved("out of time")
+                if self._unproved("out of time", mask):
+                    return
                 continue
             except PeerFault:
-                self._unproved("unsealed")
+                if self._unproved("unsealed", mask):
+                    return
                 continue
             if request is None:
                 continue
             salt = request.opener.salt if request.opener is not None else None
             if salt is not None and self._door.salts is not None and self._door.salts.seen_before(salt):
-                self._unproved("replayed")
+                if self._unproved("replayed", mask):
+                    return
                 continue
             self._door.known(self)
             # What this event told beside the request is to be looked at once the target is dialled: an
@@ -185,9 +215,18 @@ class _Visitor:
             self._door.welcome(self.sock, self.peer, request, left)
             return
 
-    def _unproved(self, kind: str) -> None:
+    def _unproved(self, kind: str, mask: int) -> bool:
+        """It is nobody we know; whether somebody else takes it from here."""
         self._failed = True
         self._door.tally.stranger(kind, self.peer)
+        if self._door.fallback is None:
+            return False
+        self._unknown(mask)
+        return True
+
+    def _unknown(self, mask: int) -> None:
+        self._door.known(self)
+        self._door.hand_on(self.sock, self.peer, self._said, mask | IN)
 
 
 class _Opening:

@@ -73,6 +73,8 @@ class DoorOrder:
     trust: list[str] = field(default_factory=list)
     salts_fd: int = -1
     """Shared memory of the replay filter."""
+    fallback: list[str | int] = field(default_factory=list)
+    """Host and port that strangers are handed on to; empty: nobody."""
     rates: dict[str, int] = field(default_factory=dict)
     """Bits a second each direction, of users that have a limit."""
     cells: dict[str, int] = field(default_factory=dict)

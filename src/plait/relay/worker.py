@@ -187,6 +187,7 @@ class Worker:
             Resolver(self.loop),
             self._admission,
             users=self._users,
+            fallback=(str(order.fallback[0]), int(order.fallback[1])) if order.fallback else None,
             keys=Keyring(
                 [(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
                 os.urandom,

@@ -2,9 +2,10 @@
 
 The same look says how much waits in the kernel of each, which is bounded here (see `backlog`).
 
-A look at one connection costs some 10 µs (one getsockopt), so each round looks at few: the busiest,
-some of the other busy ones in turn, and a few idle ones for the subflows that they may lack. Which are
-busy is seen by comparing counters, so that the data path need not note anything.
+A look at one connection costs some 80 µs (one getsockopt, and memory that is not at hand), so each
+round looks at few: the busiest, the others in turn, those in doubt, and now and then an idle one for the
+subflows that it may lack. Which are busy is seen by comparing counters, so that the data path need not
+note anything.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ AT_REST = 0.25
 BUSY_FOR = 1.0
 """Seconds for which a connection that moved is still looked at."""
 
-_BUSIEST = 8
+_FEW = 4
+"""So many busy connections are all looked at in each round; of more, these:"""
+_BUSIEST = 2
 _DOUBTED = 4
-_IN_TURN = 8
-_IDLE = 2
+_IN_TURN = 1
+_IDLE = 1
 _COMPARED = 256
 """Sessions whose counters are compared in one round."""
 _GROWN_UP = 1.0
@@ -133,14 +136,15 @@ class Evidence:
     def _chosen(self) -> list[Session]:
         """Whom to look at in this round: the busiest, those in doubt, and some of the others in turn."""
         busy = self._busy
-        if len(busy) <= _BUSIEST + _IN_TURN:
+        if len(busy) <= _FEW:
             return list(busy)
         chosen = dict.fromkeys(nlargest(_BUSIEST, busy, key=lambda session: busy[session].rate))
         for session in list(self._doubted)[:_DOUBTED]:
             chosen[session] = None
         if not self._turn:
             self._turn = list(busy)
-        while self._turn and len(chosen) < _BUSIEST + _IN_TURN:
+        most = len(chosen) + _IN_TURN
+        while self._turn and len(chosen) < most:
             session = self._turn.pop()
             if session in busy:
                 chosen[session] = None
@@ -184,7 +188,7 @@ class Evidence:
         """Let no more wait in the kernel than is good for it. With many busy connections each gets its
         look too seldom, and little of each waits."""
         leg = _towards_tunnel(session)
-        few = len(self._busy) <= _BUSIEST + _IN_TURN
+        few = len(self._busy) <= _FEW
         leg.backlog = backlog if few and backlog.look(seen, unsent(leg.sink), now) else None
 
     def _note_subflows(self, session: Session, found: tuple[Subflow, ...], now: float) -> None:

@@ -103,8 +103,8 @@ def test_one_round_looks_at_few(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> No
     for _, client, _ in made:
         client.sendall(b"x")
     turn(rig.loop, lambda: all(session.up.count for session, _, _ in made))
-    turn(rig.loop, lambda: len({connection for _, connection in asked}) == len(made))
-    assert max(Counter(at for at, _ in asked).values()) <= 22
+    turn(rig.loop, lambda: len({at for at, _ in asked}) > 10)
+    assert max(Counter(at for at, _ in asked).values()) <= 8
 
 
 def test_what_a_connection_lacks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,7 @@ class Path:
     gateway: tuple[IPAddress, ...] = ()
     """Next hop, at most one of each family. By default found in the routing tables."""
     metered: bool = False
-    """Each byte costs: fewer probes, and nothing is carried that could go elsewhere as well."""
+    """Each byte costs: it is probed half as often."""
     weight: float = 1.0
     """How much of the tunnel's traffic this path should carry, beside what it is able to."""
     on_up: str = ""

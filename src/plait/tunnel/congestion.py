@@ -209,8 +209,8 @@ class Pace:
             self._high_since = now
             self._high_rate = 0.0
         elif now - self._high_since > HICCUP and self._high_rate:
-            if self._high_rate < 0.9 * self.bandwidth:
-                # Slower than it was. No single time is believed all.
+            if self._high_rate < 0.85 * min(self.rate, self.bandwidth):
+                # Less came than was sent: slower than it was. No single time is believed all.
                 self.bandwidth = max(self._high_rate, 0.5 * self.bandwidth)
                 self._rates.forget(now)
                 self._rates.add(self.bandwidth, now, RATE_WINDOW)

@@ -146,3 +146,24 @@ def test_an_exit_whose_host_falls_silent_is_lost_and_found_soon(street: Street) 
     states = [line for line in gateway.log().splitlines() if "no exit answers: the LAN" in line]
     assert len(states) == 2, "no flapping"
     end(gateway, exit)
+
+
+def test_a_watchdog_wakes_a_link_and_hooks_are_told(street: Street) -> None:
+    said = street.gateway.directory / "hooks"
+    note = f'"echo $PLAIT_PATH $PLAIT_STATE $PLAIT_WHY >> {said}"'
+    text = gateway_config().replace(
+        'interface = "wan2"',
+        f'interface = "wan2"\nwatchdog = "link"\nwatchdog_after = 5\non_up = {note}\non_down = {note}',
+    )
+    gateway, exit = street.pair(text, exit_config())
+
+    def lines() -> list[str]:
+        return said.read_text().splitlines() if said.exists() else []
+
+    wait_for("the first hook", lambda: lines() == ["wan2 up"], within=20)
+    street.gateway.run("ip", "link", "set", "wan2", "down")
+    # It takes the addresses of IPv6 with it, and gives back those of IPv4.
+    wait_for("the second", lambda: lines()[1:] == ["wan2 down the interface is down"], within=20)
+    wait_for("the link to be woken", lambda: lines()[2:] == ["wan2 up"], within=40)
+    gateway.until("it to be used again", lambda _: up(gateway, "wan2"))
+    end(gateway, exit)

@@ -28,6 +28,8 @@ _VNET = struct.Struct("=BBHHHH")
 _TCP, _UDP = 6, 17
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
 """Where in its header each has its checksum."""
+_LONGEST = 0xFFFF
+"""Bytes of the longest packet whose headers can say so."""
 _FIN_PSH, _CWR = 0x09, 0x80
 
 
@@ -224,6 +226,8 @@ def unload(head: Data, frames: list[bytes]) -> list[bytes | bytearray] | None:
     if last and len(frames) == 1 and head.index:
         size = (whole - headers - gso) // head.index
     payload = sum(len(frame) for frame in frames) - cut * len(frames)
+    if payload <= 0 or headers + payload > _LONGEST:
+        return None
     inner = bytearray(first[begin:cut])
     _correct(inner, length, udp, whole, headers + payload, head.index, head.index * size, last=bool(last))
     if len(frames) == 1:

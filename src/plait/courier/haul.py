@@ -13,7 +13,7 @@ from collections.abc import Callable
 from plait.courier.cargo import Bundle, Cargo, unload
 from plait.courier.tally import Tally
 from plait.relay.loop import Loop, Timer
-from plait.tunnel.frames import LAST, Ack, Data, Kind, Segments, decode, encode, is_data, open_data
+from plait.tunnel.frames import DATA_HEAD, LAST, Ack, Data, Kind, Segments, decode, encode, is_data, open_data
 from plait.tunnel.receiver import Receiver
 from plait.tunnel.sender import Sender
 from plait.wire.datagram import OVERHEAD, Session
@@ -262,7 +262,7 @@ def _run(head: Data, frames: list[bytes], at: int) -> int:
     while end < total and not last:
         frame = frames[end]
         index += 1
-        if frame[1:7] != same or frame[7] != index or frame[0] & ~LAST != kind:
+        if frame[1:7] != same or len(frame) < DATA_HEAD or frame[7] != index or frame[0] & ~LAST != kind:
             break
         last = bool(frame[0] & LAST)
         end += 1

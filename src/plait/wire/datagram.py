@@ -222,6 +222,10 @@ class Opening:
         front, path, window = b"", -1, Window()
         bodies: list[bytes] = []
         first = expected = 0
+        if 0 < len(data) % size < HEADER:
+            # The last may be anything; a head cut short would be a nonce that no cipher takes.
+            run.malformed += 1
+            data = data[: -(len(data) % size)]
         for at in range(0, len(data), size):
             head = data[at : at + 8]
             end = at + size if at + size < len(data) else len(data)

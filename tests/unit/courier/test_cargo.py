@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plait.courier.cargo import Bundle, Cargo, load, unload
 from plait.kernel.tun import GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM
-from plait.tunnel.frames import Treatment, open_data
+from plait.tunnel.frames import Segments, Treatment, data_head, open_data
 from plait.wire.faults import Malformed
 
 VNET = struct.Struct("=BBHHHH")
@@ -280,3 +280,18 @@ def test_nothing_that_a_peer_sends_breaks_it(body: bytes, first: int) -> None:
         return
     written = unload(head, [frame])
     assert written is None or len(b"".join(written)) >= 30
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.sampled_from([4, 6]), st.sampled_from([6, 17]), st.integers(0, 3))
+def test_segments_of_any_sizes_break_nothing(
+    data: st.DataObject, version: int, protocol: int, of: int
+) -> None:
+    sizes = data.draw(st.lists(st.integers(0, 1400), min_size=1, max_size=60))
+    inner = (tcp(version, b"") if protocol == 6 else udp(version, b"")) + bytes(of)
+    first = data_head(
+        Treatment.LOOSE, 5, 1, of, last=False, segments=Segments.TCP if protocol == 6 else Segments.UDP
+    )
+    frames = [bytes(first) + inner, *(bytes(first) + bytes(size) for size in sizes)]
+    written = unload(open_data(frames[0]), frames)
+    assert written is None or not of or len(b"".join(written)) <= 10 + 65535

@@ -228,6 +228,17 @@ def test_a_run_cut_short_loses_its_last_datagram_only() -> None:
         there = ends()[1]
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("left", range(1, 16))
+def test_a_header_cut_short_at_the_end_of_a_run_is_counted(method: str, left: int) -> None:
+    """Anybody who has seen an index can send this: the kernel joins it to the one before."""
+    here, there = ends(method)
+    datagrams = run_of(here, 0, [b"body"])
+    run = there.opening.open_run(datagrams[0] + datagrams[0][:left], len(datagrams[0]))
+    assert [bodies for _, _, bodies, _ in run.pieces] == [[b"body"]]
+    assert (run.forged, run.malformed) == (0, 1)
+
+
 def test_renewed_keys_go_on_counting() -> None:
     here, _ = ends()
     here.sealing.seal(3, b"")

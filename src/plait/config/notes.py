@@ -1,4 +1,4 @@
-"""What the config says and this version does not do, and what it says in vain."""
+"""What the config says in vain."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from plait.config.model import Config, Exit, Method, Mode
 
 def notes(config: Config) -> list[str]:
     """Lines for the owner: printed by ``plait check`` and logged at the start."""
-    return _not_yet(config) + _in_vain(config)
-
-
-def _not_yet(config: Config) -> list[str]:
-    """Each line goes with the change that serves its key."""
-    found = []
-    if config.exit is not None and config.exit.fallback is not None:
-        found.append("exit.fallback: not in this version; strangers are left hanging")
-    return found
+    return _in_vain(config)
 
 
 def _in_vain(config: Config) -> list[str]:

@@ -77,6 +77,7 @@ class Courier:
         self._ways: dict[str, object] = {}
         self._paces: dict[str, float] = {}
         self._terms: dict[str, object] = {}
+        self._barred: list[str] = []
         self._asked = 0
         self._stopping = False
         self.lodged: Callable[[list[str], int], None] | None = None
@@ -202,6 +203,11 @@ class Courier:
             self._terms = found
             self._tell({"terms": found})
 
+    def bar(self, users: Iterable[str]) -> None:
+        """Whose datagrams our exit carries no more."""
+        self._barred = list(users)
+        self._tell({"bar": self._barred})
+
     def burst(self, paths: Iterable[str]) -> None:
         """Find out at once about these paths: four echoes within 120 ms on each."""
         self._tell({"burst": list(paths)})
@@ -288,7 +294,7 @@ class Courier:
         self._running = running
         self._tell({"job": job.to_json()})
         self._tell({"terms": self._terms, "ways": self._ways, "pace": self._paces})
-        self._tell({"lead": self._lead, "own": self._own, "serving": self._serving})
+        self._tell({"lead": self._lead, "own": self._own, "serving": self._serving, "bar": self._barred})
         task = asyncio.create_task(self._attend(running, reader), name="courier")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

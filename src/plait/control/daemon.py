@@ -135,7 +135,8 @@ class Daemon:
             self._courier,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
-        self._ledger = Ledger(state_file(self._rundir.path), self._carried, self._supervisor.tell)
+        barring = (self._supervisor.tell, self._courier.bar)
+        self._ledger = Ledger(state_file(self._rundir.path), self._carried, *barring)
         self._ledger.configure(config.users, time.time())
         self._reporter.users = self._ledger.statuses
         server = ControlServer(

@@ -51,17 +51,20 @@ class _Account:
 
 
 class Ledger:
-    """All users. ``tell`` reaches the workers."""
+    """All users."""
 
     def __init__(
         self,
         path: Path,
         carried: Callable[[], Awaitable[Carried]],
         tell: Callable[[dict[str, object]], None],
+        bar: Callable[[Sequence[str]], None],
     ) -> None:
+        """``tell`` reaches the workers, ``bar`` the courier."""
         self._path = path
         self._carried = carried
         self._tell = tell
+        self._bar = bar
         self._users: tuple[User, ...] = ()
         self._accounts: dict[str, _Account] = {}
         self._counts: Carried = {}
@@ -162,6 +165,7 @@ class Ledger:
                 log.warning("user %s has used up its volume", name)
             self._barred = barred
             self._tell({"bar": sorted(barred)})
+            self._bar(sorted(barred))
 
     def _read(self) -> None:
         try:

@@ -85,6 +85,7 @@ class ExitUdp:
         self._tally = tally
         self._trust = None if trust is None else tuple(trust)
         self._most = most
+        self._barred: frozenset[str] = frozenset()
         self._known: OrderedDict[bytes | tuple[str, Peer], _Association] = OrderedDict()
         """The one that was heard last is last."""
         self.outcomes: Counter[str] = Counter()
@@ -115,6 +116,10 @@ class ExitUdp:
         except PeerFault:
             return False
         self._tally.received += 1
+        if parcel.user in self._barred:
+            self.outcomes["barred"] += 1
+            self._desk.forget(parcel.session)
+            return True
         association = self._find(parcel, letter)
         if association is None:
             self.outcomes["crowded out"] += 1
@@ -126,6 +131,12 @@ class ExitUdp:
         self._known.move_to_end(association.key)
         self._forward(association, parcel)
         return True
+
+    def bar(self, users: frozenset[str]) -> None:
+        """These users are not served any more."""
+        self._barred = users
+        for association in [each for each in self._known.values() if each.user in users]:
+            self._end(association)
 
     def close(self) -> None:
         """End all."""

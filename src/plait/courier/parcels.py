@@ -65,6 +65,8 @@ class Parcels:
                 gateway.own = packed
             if self._exit is not None:
                 self._exit.admission.own(ip_address(text) for text in own)
+        if isinstance(barred := message.get("bar"), list) and self._exit is not None:
+            self._exit.bar(frozenset(barred))
 
     def close(self) -> None:
         """End all."""

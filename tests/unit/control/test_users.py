@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,10 @@ class Place:
     def __init__(self, path: Path) -> None:
         self.carried: dict[str, list[int]] = {}
         self.told: list[object] = []
-        self.ledger = Ledger(path, self._carried, lambda message: self.told.append(message["bar"]))
+        self.ledger = Ledger(path, self._carried, lambda message: self.told.append(message["bar"]), self._bar)
+
+    def _bar(self, users: Sequence[str]) -> None:
+        assert users == self.told[-1], "the courier hears the same"
 
     async def _carried(self) -> dict[str, list[int]]:
         return self.carried

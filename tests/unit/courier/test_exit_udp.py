@@ -291,3 +291,21 @@ def test_a_full_table_of_2017_pushes_the_oldest_out(bench: Bench) -> None:
         bench.client().send(talk(OLD).seal(bench.header(), b"?"))
         bench.took(count)
     assert (bench.exit.open, bench.exit.total) == (2, 3)
+
+
+def test_a_barred_user_is_not_carried_any_more(bench: Bench) -> None:
+    exit = bench.open(OLD)
+    sock, other = bench.client(), bench.client()
+    talk = shadowsocks_udp.Talk(OLD, os.urandom)
+    sock.send(talk.seal(bench.header(), b"one"))
+    bench.hear(sock)
+    exit.bar(frozenset([""]))
+    assert exit.open == 0
+    other.send(talk.seal(bench.header(), b"two"))
+    bench.took(2)
+    assert bench.taken == [True, True]
+    assert (exit.open, exit.outcomes["barred"]) == (0, 1)
+    exit.bar(frozenset())
+    sock.send(talk.seal(bench.header(), b"three"))
+    bench.hear(sock)
+    assert exit.open == 1

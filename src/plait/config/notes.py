@@ -7,10 +7,6 @@ from plait.config.model import Config, Exit, Method, Mode
 
 def notes(config: Config) -> list[str]:
     """Lines for the owner: printed by ``plait check`` and logged at the start."""
-    return _in_vain(config)
-
-
-def _in_vain(config: Config) -> list[str]:
     found = []
     if config.paths and all(path.mode is Mode.OFF for path in config.paths):
         found.append("every path is off: no exit can be reached")
@@ -18,11 +14,11 @@ def _in_vain(config: Config) -> list[str]:
         if peer.method is Method.NONE and peer.password:
             found.append(f"exit {peer.name}: method none uses no password")
     if config.exit is not None:
-        found += _exit_in_vain(config.exit)
+        found += _of_exit(config.exit)
     return found
 
 
-def _exit_in_vain(role: Exit) -> list[str]:
+def _of_exit(role: Exit) -> list[str]:
     found = []
     if role.method is Method.NONE and role.password:
         found.append("[exit]: method none uses no password")

@@ -189,8 +189,7 @@ def split(letter: Letter) -> list[Letter]:
         return [letter]
     data, size = letter.data, letter.size
     return [
-        Letter(data[at : at + size], letter.peer, letter.local, letter.at)
-        for at in range(0, len(data), size)
+        Letter(data[at : at + size], letter.peer, letter.local, letter.at) for at in range(0, len(data), size)
     ]
 
 

@@ -43,11 +43,12 @@ def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_good_node_in_two_files_with_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gateway, exit_ = write(tmp_path, "gateway.toml", GATEWAY), write(tmp_path, "exit.toml", EXIT, 0o644)
+    gateway = write(tmp_path, "gateway.toml", GATEWAY)
+    exit_ = write(tmp_path, "exit.toml", EXIT + "trust = '10.1.1.1'\n", 0o644)
     assert plait_check(gateway, exit_) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{gateway} + {exit_}: ok (gateway and exit)",
-        'note: gateway.udp = "tunnel": no tunnel in this version; all but TCP is routed as without plait',
+        "note: [exit]: trust is only looked at with method none",
         f"note: {exit_} holds a password and everybody on this host may read it: chmod o-r {exit_}",
     ]
 

@@ -41,7 +41,8 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
         ),
         (GATEWAY + "[[rule]]\nto = 'block'\ndomain = 'a.org'", []),
         (
-            EXIT + "fallback = 'a:80'\ntrust = '10.0.0.0/8'\n[[user]]\nname = 'a'\npassword = 'y'\nrate = 1000",
+            EXIT
+            + "fallback = 'a:80'\ntrust = '10.0.0.0/8'\n[[user]]\nname = 'a'\npassword = 'y'\nrate = 1000",
             [
                 "[exit]: trust is only looked at with method none",
             ],

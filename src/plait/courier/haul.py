@@ -17,6 +17,7 @@ from plait.tunnel.frames import DATA_HEAD, LAST, Ack, Data, Kind, Segments, deco
 from plait.tunnel.receiver import Receiver
 from plait.tunnel.sender import Sender
 from plait.wire.datagram import OVERHEAD, Session
+from plait.wire.faults import Malformed
 
 MOST_AT_ONCE = 64
 """Datagrams that one call may send (UDP_MAX_SEGMENTS of Linux before 6.9)."""
@@ -214,11 +215,15 @@ class Haul:
     def _give(self, head: Data, frames: list[bytes], skip: int, segments: int) -> None:
         if segments != len(frames):
             frames = frames[skip : skip + segments]
-        if head.segments is Segments.WHOLE:
-            for frame in frames:
-                self._out(open_data(frame), [frame])
-        else:
-            self._out(open_data(frames[0]) if skip else head, frames)
+        try:
+            if head.segments is Segments.WHOLE:
+                for frame in frames:
+                    self._out(open_data(frame), [frame])
+            else:
+                self._out(open_data(frames[0]) if skip else head, frames)
+        except Malformed:
+            # Only the first of a run was looked at before, and this may be long after it came.
+            self._tally.stranger("malformed", "")
 
     def _out(self, head: Data, frames: list[bytes]) -> None:
         packet = unload(head, frames)

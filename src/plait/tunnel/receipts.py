@@ -69,8 +69,9 @@ class Receipts:
         while at and ranges[at - 1][0] > counter:
             at -= 1
         ranges.insert(at, [counter, end])
-        if at + 1 < len(ranges) and ranges[at + 1][0] <= end + 1:
-            ranges[at][1] = max(end, ranges[at + 1][1])
+        # More than neighbours only where a peer counts some twice, under keys that it has renewed.
+        while at + 1 < len(ranges) and ranges[at + 1][0] <= ranges[at][1] + 1:
+            ranges[at][1] = max(ranges[at][1], ranges[at + 1][1])
             del ranges[at + 1]
         if at and ranges[at - 1][1] >= counter - 1:
             ranges[at - 1][1] = max(ranges[at][1], ranges[at - 1][1])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.tunnel.frames import MOST_RANGES, Treatment
+from plait.tunnel.frames import MOST_RANGES, Ack, Treatment, decode, encode
 from plait.tunnel.receipts import BYTES, DELAY, THIN, THIN_DELAY, Receipts
 
 
@@ -77,3 +77,15 @@ def test_there_are_never_more_ranges_than_fit() -> None:
     ack = receipts.ack(0.0)
     assert len(ack.ranges) == MOST_RANGES
     assert ack.newest == 398
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), min_size=1, max_size=20))
+def test_what_comes_twice_is_told_once(runs: list[tuple[int, int]]) -> None:
+    """A peer may begin to count anew under new keys: what is said of it must be possible to write."""
+    receipts = Receipts(0)
+    for first, count in runs:
+        receipts.add(first, count, 100, Treatment.ORDERED, 0.0)
+    ack = decode(encode(receipts.ack(0.0)))
+    assert isinstance(ack, Ack)
+    told = {number for first, last in ack.ranges for number in range(first, last + 1)}
+    assert told == {number for first, count in runs for number in range(first, first + count)}

@@ -107,7 +107,13 @@ def home_order(config: Config, doors: list[int]) -> HomeOrder | None:
     return HomeOrder(
         doors=doors,
         method=config.exit.method.value,
-        psks={user: preshared(password).hex() for user, password in passwords.items()},
+        psks={
+            user: preshared(password).hex()
+            for user, password in passwords.items()
+            # With users, an exit's own key of 2022 is known to all who were one of them ever: it names
+            # users, and lets nobody in.
+            if user or not (config.exit.method.key_bytes and config.users)
+        },
         private_key=_from_base64(config.exit.private_key.reveal()),
         trust=[str(network) for network in config.exit.trust],
         secrets={

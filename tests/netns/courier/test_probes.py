@@ -110,17 +110,20 @@ def test_a_burst_is_answered_at_once(away: Post) -> None:
 
 
 def test_capacity_is_found_roughly(probing: Post) -> None:
-    """A busy machine spreads a train that passes through its emulated links; the best of several is near."""
-    best = {"wan1": [0, 0], "wan2": [0, 0]}
-    for _ in range(5):
+    """A busy machine spreads a train that passes through its emulated links, or lets it bunch after a
+    stall; the middle one of several is near."""
+    found: dict[str, list[tuple[int, int]]] = {"wan1": [], "wan2": []}
+    for _ in range(9):
         probing.notes.capacities.clear()
         probing.tell("train", ["wan1", "wan2"])
         wait_for("both capacities", lambda: len(probing.notes.capacities) == 2, within=WITHIN)
-        for path, found in probing.notes.capacities.items():
-            best[path] = [max(most, each or 0) for most, each in zip(best[path], found, strict=True)]
+        for path, (up, down) in probing.notes.capacities.items():
+            if up is not None and down is not None:
+                found[path].append((up, down))
     for path, rates in (("wan1", (20e6, 20e6)), ("wan2", (10e6, 5e6))):
-        for most, real in zip(best[path], rates, strict=True):
-            assert real / 5 < most < real * 5
+        assert len(found[path]) >= 5
+        for direction, real in enumerate(rates):
+            assert real / 5 < median(each[direction] for each in found[path]) < real * 5
 
 
 def test_a_restarted_exit_is_found_again(home: Post, probing: Post) -> None:

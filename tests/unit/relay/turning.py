@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from plait.relay.loop import Loop
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 def turn(loop: Loop, until: Callable[[], object]) -> None:

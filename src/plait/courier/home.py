@@ -22,7 +22,7 @@ from plait.courier.trains import PATIENCE, Arriving
 from plait.kernel.udp import Letter, Peer, answer, receive, send_run, split
 from plait.relay.loop import IN, Loop
 from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, decode, encode
-from plait.wire.datagram import PLAIN, SEALED, Session, index_of, one_session, trade
+from plait.wire.datagram import OVERHEAD, PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.greeting import (
     GREETING,
@@ -360,11 +360,12 @@ class Home:
         reply = TrainReply(frame.id, train.arrived, train.spread, train.bytes)
         self._send(guest, path, encode(reply))
         if frame.want_back:
-            # Never more than came, so that nobody can make us flood a third party with it.
+            # Never more than came, so that nobody can make us flood a third party with it: a train may
+            # have datagrams of different sizes.
             send_train(
                 frame.id,
                 train.arrived,
-                frame.size,
+                min(frame.size, train.size // train.arrived - OVERHEAD),
                 lambda body: self._send(guest, path, body),
                 want_back=False,
             )

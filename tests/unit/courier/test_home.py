@@ -200,6 +200,18 @@ def test_a_train_is_answered_with_no_more_than_came(stranger: Stranger) -> None:
     assert not guest.arriving
 
 
+@pytest.mark.parametrize("large", [0, 7], ids=["first", "last"])
+def test_one_large_datagram_makes_no_large_train(stranger: Stranger, large: int) -> None:
+    session = begin(stranger)
+    sizes = [1200 if index == large else 8 for index in range(8)]
+    sent = [
+        session.sealing.seal(0, encode(Train(9, index, 8, True, size))) for index, size in enumerate(sizes)
+    ]
+    stranger.send(*sent)
+    answers = stranger.expect(9)
+    assert sum(map(len, answers[1:])) <= sum(map(len, sent))
+
+
 def test_a_busy_exit_asks_for_a_cookie(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUSY", -1)
     here = caller()

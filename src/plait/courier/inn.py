@@ -103,14 +103,16 @@ class Inn:
 
     def _admit(self, who: Who) -> Lodger | None:
         now = self._loop.now
-        if len(self._lodgers) >= _MOST:
+        address = self._free_address(who) if len(self._lodgers) < _MOST else None
+        if address is None:
+            # No room, or all addresses are given away: perhaps to such as are no more.
             idle = [each for each, lodger in self._lodgers.items() if now - lodger.seen > _FORGET]
             if not idle:
                 return None
             self._forget(idle[0])
-        address = self._free_address(who)
-        if address is None:
-            return None
+            address = self._free_address(who)
+            if address is None:
+                return None
         lodger = Lodger(address, self.epoch(who))
         self._epochs.pop(who, None)
         lodger.seen = now

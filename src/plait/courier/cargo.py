@@ -202,7 +202,7 @@ def unload(head: Data, frames: list[bytes]) -> list[bytes | bytearray] | None:
         return None
     headers = length + (8 if udp else (first[begin + length + 12] >> 4) * 4)
     cut = begin + headers
-    if headers < length + 8 or len(first) <= cut:
+    if headers < length + (8 if udp else 20) or len(first) <= cut:
         return None
     gso = len(first) - cut
     whole = (

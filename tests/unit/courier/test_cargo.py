@@ -295,3 +295,13 @@ def test_segments_of_any_sizes_break_nothing(
     frames = [bytes(first) + inner, *(bytes(first) + bytes(size) for size in sizes)]
     written = unload(open_data(frames[0]), frames)
     assert written is None or not of or len(b"".join(written)) <= 10 + 65535
+
+
+@pytest.mark.parametrize("words", range(16))
+@pytest.mark.parametrize("index", [0, 1])
+def test_tcp_headers_of_any_length_break_nothing(words: int, index: int) -> None:
+    packet = bytearray(tcp(4, bytes(100)))
+    packet[20 + 12] = words << 4
+    head = data_head(Treatment.LOOSE, 5, 1, index, last=False, segments=Segments.TCP)
+    written = unload(open_data(bytes(head + packet)), [bytes(head + packet)])
+    assert (written is not None) == (words >= 5)

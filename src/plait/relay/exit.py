@@ -73,6 +73,8 @@ class Doorkeeper:
         self._handshake = handshake
         self.limit = limit
         self._waiting: OrderedDict[_Visitor, float] = OrderedDict()
+        self._handed = 0
+        """Strangers that are with the fallback now."""
 
     def accepted(self, sock: socket.socket, peer: str) -> None:
         """Somebody has connected."""
@@ -93,8 +95,29 @@ class Doorkeeper:
     def hand_on(self, sock: socket.socket, peer: str, greeting: bytes, mask: int) -> None:
         """A stranger, registered, goes to the fallback."""
         assert self.fallback is not None
+        if self._handed >= _STRANGERS:
+            # They may stay for as long as anybody's session; gateways must find descriptors all the same.
+            self.tally.stranger("crowded out", peer)
+            self.pump.loop.forget(sock.fileno())
+            close_orderly(sock)
+            return
+        self._handed += 1
         self.tally.strangers["handed on"] += 1
-        HandedOn(self.pump, self.tally, self.resolver, self.fallback, self.limit, sock, peer, greeting, mask)
+        HandedOn(
+            self.pump,
+            self.tally,
+            self.resolver,
+            self.fallback,
+            self.limit,
+            sock,
+            peer,
+            greeting,
+            mask,
+            self._handed_back,
+        )
+
+    def _handed_back(self) -> None:
+        self._handed -= 1
 
     def known(self, visitor: _Visitor) -> None:
         """A visitor has proved itself, or left."""

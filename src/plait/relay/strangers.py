@@ -7,6 +7,7 @@ as it came. From then on it is a session like any other, in plain TCP, and belon
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from ipaddress import ip_address
 
 from plait.kernel.sockets import begin_connect
@@ -24,8 +25,8 @@ Where = tuple[str, int]
 class HandedOn:
     """A stranger, a registered socket, on its way to the fallback."""
 
-    __slots__ = ("_dial", "_greeting", "_mask", "_peer", "_port", "_pump", "_sock", "_tally", "_unanswered",
-                 "_v4", "_v6")  # fmt: skip
+    __slots__ = ("_dial", "_done", "_greeting", "_mask", "_peer", "_port", "_pump", "_sock", "_tally",
+                 "_unanswered", "_v4", "_v6")  # fmt: skip
 
     def __init__(
         self,
@@ -38,14 +39,17 @@ class HandedOn:
         peer: str,
         greeting: bytes,
         mask: int,
+        done: Callable[[], None],
     ) -> None:
-        """``mask`` is what events have told of the stranger's socket already."""
+        """``mask`` is what events have told of the stranger's socket already; ``done`` is called once it
+        is gone."""
         self._pump = pump
         self._tally = tally
         self._sock = sock
         self._peer = peer
         self._greeting = greeting
         self._mask = mask | OUT
+        self._done = done
         self._v4: list[str] = []
         self._v6: list[str] = []
         self._unanswered = 2
@@ -83,11 +87,14 @@ class HandedOn:
         self._tally.exit_failed("fallback", failure.value)
         self._pump.loop.forget(self._sock.fileno())
         reset(self._sock)
+        self._done()
 
     def _connected(self, there: socket.socket, address: str, mask: int) -> None:
         self._tally.opening -= 1
         session = Session(self._pump, self._sock, there, f"fallback {address}")
         session.peer = self._peer
+        done = self._done
+        session.told = lambda outcome: done()
         up, down = Leg(session, self._sock, there), Leg(session, there, self._sock)
         if self._greeting:
             up.count = len(self._greeting)

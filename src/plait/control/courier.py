@@ -82,8 +82,8 @@ class Courier:
         self._stopping = False
         self.lodged: Callable[[list[str], int], None] | None = None
         """Told when an exit has given our tunnel addresses, and an MTU."""
-        self.offered: Callable[[str], None] | None = None
-        """Told when an exit serves the tunnel, and no TUN device was given to the courier."""
+        self.offered: Callable[[str, bool], None] | None = None
+        """Told when an exit serves the tunnel, and no TUN device was given to the courier; or no longer."""
         self.restarts = 0
         """Couriers that died and were replaced."""
 
@@ -359,9 +359,9 @@ class Courier:
                 self._listener.silent(name, path, sent)
             case {"capacity": {"exit": str(name), "path": str(path), "up_bps": up, "down_bps": down}}:
                 self._listener.capacity(name, path, up, down)
-            case {"offer": {"exit": str(name)}}:
+            case {"offer": {"exit": str(name), "serves": bool(serves)}}:
                 if self.offered is not None:
-                    self.offered(name)
+                    self.offered(name, serves)
             case {"tunnel": {"addresses": list(addresses), "mtu": int(mtu)}}:
                 if self.lodged is not None:
                     self.lodged([str(address) for address in addresses], mtu)

@@ -260,8 +260,8 @@ class Daemon:
         self._tunnel.look(keeper.config, keeper.peers, taking=keeper.taking)
         self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
 
-    def _tunnel_offered(self, exit_name: str) -> None:
-        if self._tunnel.offered(self._config, exit_name):
+    def _tunnel_offered(self, exit_name: str, serves: bool) -> None:
+        if self._tunnel.offered(self._config, exit_name, serves):
             self._offered.set()
 
     def _tunnel_changed(self) -> None:

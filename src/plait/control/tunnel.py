@@ -45,10 +45,13 @@ class TunnelHost:
         """Of the TUN device into which packets may be led; 0 while there is none."""
         return self._near.index if self._near is not None and self._lodged else 0
 
-    def offered(self, config: Config, exit_name: str) -> bool:
-        """An exit serves the tunnel; whether we now want what we did not want before."""
-        self._offers.add(exit_name)
-        return self._near is None and self._wants_near(config)
+    def offered(self, config: Config, exit_name: str, serves: bool) -> bool:
+        """An exit serves the tunnel, or no longer; whether the courier is to have another job now."""
+        if serves:
+            self._offers.add(exit_name)
+        else:
+            self._offers.discard(exit_name)
+        return self._wants_near(config) != (self._near is not None)
 
     def _wants_near(self, config: Config) -> bool:
         gateway, peers = config.gateway, config.peers
@@ -60,10 +63,13 @@ class TunnelHost:
         near = self._wants_near(config)
         far = config.exit is not None and config.tunnel.serve
         # On a node both are there, so the exit's has another name.
+        served = self._far is not None
         self._far = self._adjust(self._far, far, f"{name}x" if gateway is not None else name, mtu)
         self._near = self._adjust(self._near, near, name, mtu)
         if self._far is not None:
             self._open_far(config, self._far)
+        elif served:
+            _drop(NFT_FAR_TABLE)
         if self._near is None:
             self._leave()
         if self._near is None and self._far is None:

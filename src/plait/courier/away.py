@@ -231,10 +231,11 @@ class Away:
         self._due = False
         self._renewal = self._loop.after(RENEW, self._renew)
         self._news("up", "")
-        if self.near is not None:
+        if self.near is not None and epoch:
             self.near.begun(session, epoch)
-        elif epoch:
-            self._say({"offer": {"exit": self._order.name}})
+        elif (self.near is not None) != bool(epoch):
+            # The exit serves the tunnel and we have none, or the other way round.
+            self._say({"offer": {"exit": self._order.name, "serves": bool(epoch)}})
         # The exit takes the session for real, and learns where each path is, by the first datagram on it.
         for line in self._lines.values():
             self._echo(line)

@@ -15,7 +15,7 @@
                         {"silent": {"exit", "path", "sent"}}
                         {"capacity": {"exit", "path", "up_bps", "down_bps"}}    null: not found out
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
-                        {"offer": {"exit"}}                the exit serves the tunnel, and we have none
+                        {"offer": {"exit", "serves"}}      it serves the tunnel and we have none, or no more
                         {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
                         {"answer": id, "tally": {...}}
                         {"tally": {...}}                   last of all

@@ -120,6 +120,18 @@ def test_a_conversation_stays_where_it_began(street: Street, echo: Echo) -> None
     assert gateway.stop() == exit.stop() == 0
 
 
+def test_an_exit_that_serves_no_more(street: Street, tunnel: tuple[Plait, Plait]) -> None:
+    _, exit = tunnel
+    exit.rewrite(exit_config())
+    exit.process.send(signal.SIGHUP)
+    wait_for("the table to go", lambda: "plait_near" not in tables(street), within=2 * WITHIN)
+    later = Echo(street)
+    try:
+        assert later.ask() == CLIENT[4]
+    finally:
+        later.close()
+
+
 def test_an_exit_that_does_not_serve_changes_nothing(street: Street, echo: Echo) -> None:
     gateway, exit = street.pair(gateway_config(gateway_lines='udp = "tunnel"'), exit_config())
     assert echo.ask() == CLIENT[4]

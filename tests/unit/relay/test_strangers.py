@@ -62,6 +62,7 @@ def test_there_are_no_more_than_there_may_be(loop: Loop, monkeypatch: pytest.Mon
         turn(loop, lambda: not tally.opening)
         for sock in (fars[2], far):
             sock.close()
+    turn(loop, lambda: not door._handed)
 
 
 def select_readable(socks: list[socket.socket]) -> bool:

@@ -28,7 +28,19 @@ _CLOSED_V4 = tuple(
         "240.0.0.0/4",
     )
 )
-_CLOSED_V6 = tuple(IPv6Network(text) for text in ("::/127", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"))
+# Beside the usual ones: what a network of its own translates to IPv4 (RFC 8215, RFC 7915), private or not.
+_CLOSED_V6 = tuple(
+    IPv6Network(text)
+    for text in (
+        "::/127",
+        "::ffff:0:0:0/96",
+        "64:ff9b:1::/48",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
+)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _V4_COMPATIBLE = IPv6Network("::/96")

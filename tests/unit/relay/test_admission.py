@@ -73,6 +73,8 @@ def admission() -> Admission:
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::a00:1", False),
         ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False),
+        ("::ffff:0:10.0.0.1", False),
         ("2002:7f00:1::1", False),
         ("2002:cb00:7101::", False),
         ("2002:808:808::", True),

@@ -76,6 +76,11 @@ class Doorkeeper:
         self._handed = 0
         """Strangers that are with the fallback now."""
 
+    @property
+    def expects(self) -> bool:
+        """Whether somebody has connected who may still say where to go."""
+        return bool(self._waiting)
+
     def accepted(self, sock: socket.socket, peer: str) -> None:
         """Somebody has connected."""
         if not self._keys and not self._trusts(peer):

@@ -43,6 +43,7 @@ _CALM = 5.0
 """Seconds without shortage before one less is kept."""
 _SHARE_OF_LIFE = 0.7
 _SHORTEST_LIFE = 1.0
+_LONGER = 1.1
 
 
 class _Spare:
@@ -111,6 +112,8 @@ class Stock:
             self._clear()
             return
         while self._spares and now - self._spares[0].born >= self._lifetime:
+            # It was let live for so long: that it was not once (an exit that restarted) may be over.
+            self._lifetime = min(LIFETIME, _LONGER * self._lifetime)
             self._discard(self._spares.popleft())
         if now - self._short_at >= _CALM:
             self._short_at = now

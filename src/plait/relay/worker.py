@@ -36,7 +36,7 @@ from plait.relay.resolver import Resolver
 from plait.relay.survey import sessions, subflows
 from plait.relay.tally import Tally
 from plait.relay.users import Users
-from plait.relay.warm import Stock
+from plait.relay.warm import LIFETIME, Stock
 from plait.wire.cipher import Key
 from plait.wire.passes import Pass
 from plait.wire.replay import SaltFilter
@@ -49,6 +49,8 @@ _GUESTS: dict[str, Callable[[Proxy, socket.socket, str], Guest]] = {"socks5": So
 
 _SPARE_DESCRIPTORS = 256
 _RECEIVE = 65536
+_VISITS = LIFETIME + 5.0
+"""Seconds for which one that drains waits for those who have connected and said nothing yet."""
 _TALLY_EVERY = 5.0
 """Seconds between two tallies that nobody asked for."""
 
@@ -73,6 +75,7 @@ class Worker:
         self._door: Doorkeeper | None = None
         self._admission: Admission | None = None
         self._draining = False
+        self._patient_until = 0.0
         self._job: Job | None = None
 
     def run(self) -> None:
@@ -371,6 +374,7 @@ class Worker:
         if self._draining:
             return
         self._draining = True
+        self._patient_until = self.loop.now + _VISITS
         for listener in self._listeners:
             listener.close()
         for stock in self._stocks:
@@ -386,7 +390,9 @@ class Worker:
         self.loop.stop()
 
     def _leave_if_done(self) -> None:
-        if self.pump.sessions or self.tally.opening or any(proxy.busy for proxy in self._proxies):
+        # A visitor may be a connection that a gateway keeps for its next client (`plait.relay.warm`).
+        expected = self._door is not None and self._door.expects and self.loop.now < self._patient_until
+        if self.pump.sessions or self.tally.opening or expected or any(proxy.busy for proxy in self._proxies):
             self.loop.after(0.2, self._leave_if_done)
         else:
             self.loop.stop()

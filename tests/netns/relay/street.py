@@ -67,9 +67,10 @@ def gateway_config(
     gateway_lines: str = "",
     relay: str = "",
     workers: int = 1,
+    warm: int = 0,
     rest: str = "",
 ) -> str:
-    """A config of a gateway with both links."""
+    """A config of a gateway with both links; nothing is dialled in advance, unless ``warm``."""
     proof = f'password = "{password}"' if method != "none" else ""
     return f"""
 [gateway]
@@ -87,6 +88,7 @@ interface = "wan1"
 interface = "wan2"
 [relay]
 workers = {workers}
+warm = {warm}
 {relay}
 {rest}
 """

@@ -93,6 +93,16 @@ def test_spares_are_dialled_again_when_the_ways_change_or_the_exit_hangs_up(duo:
     eventually(lambda: duo.established() == 0, PATIENCE)
 
 
+def test_an_exit_that_drains_still_serves_those_that_wait(duo: Duo) -> None:
+    exit_worker = duo.exit()
+    duo.gateway([way(1, FAR), way(2, FAR)], warm=2)
+    duo.server(echo)
+    spares(duo, 4)
+    exit_worker.tell({"drain": True})
+    with duo.client() as client:
+        talk(client)
+
+
 def test_no_spares_for_an_exit_next_door(duo: Duo) -> None:
     duo.exit()
     gateway = duo.gateway(warm=4)

@@ -135,6 +135,18 @@ def test_one_that_was_hung_up_is_never_given_and_its_age_is_learnt(
     turn(rig.loop, lambda: rig.stock.take())
 
 
+def test_a_life_that_was_cut_short_once_grows_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "_SHORTEST_LIFE", 0.02)
+    monkeypatch.setattr(warm, "_EVERY", 0.02)
+    rig.full()
+    # An exit that restarts hangs up on all that wait.
+    for far in rig.far[:2]:
+        far.close()
+    turn(rig.loop, lambda: rig.stock._lifetime < 1.0)
+    learnt = rig.stock._lifetime
+    turn(rig.loop, lambda: rig.stock._lifetime > learnt * 1.2)
+
+
 def test_one_that_ends_before_its_event_was_seen_is_passed_over(rig: Rig) -> None:
     rig.full()
     rig.far[0].close()

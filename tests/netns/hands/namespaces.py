@@ -33,6 +33,9 @@ class Namespace:
             self._fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 sh("ip link set lo up")
+                # Links that have long been up: in its first two seconds a link has no address to ask
+                # for neighbours from, and whoever tunes their patience has none to spare.
+                sh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
             finally:
                 _check(_libc.setns(before, _CLONE_NEWNET))
         finally:

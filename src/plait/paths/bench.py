@@ -10,13 +10,15 @@ between the RTTs, and *q* the loss of the slower path (there and back), a second
 and while it has at least a twelfth of the best one's rate. Loss alone does no harm below a third.
 
 The bench is quick and its end is slow. A path at rest measures beautifully, so a good measure only
-earns a trial, and a trial that ends badly doubles the time until the next.
+earns a trial, and a trial that ends badly doubles the time until the next. Only one that has become
+another path on the bench, not just one without its own queue, is tried soon, and not twice in a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 HARMFUL = 0.4
 HARMLESS = 0.27
@@ -33,6 +35,13 @@ CONFIRM = 1.0
 """Seconds for which a path must look harmful."""
 WAIT, LONGEST_WAIT = 20.0, 600.0
 """Seconds for which one on the bench must look harmless."""
+SOON = 3.0
+"""The same when it has become another path since: a fraction of its RTT or loss, a multiple of its rate."""
+OTHER = 2.0
+_REST = 4.0
+"""Seconds on the bench after which a path is at rest: what its own traffic had queued is gone."""
+_SPARE = 2.0
+"""So many waits lie between two trials that came soon."""
 TRIAL = 20.0
 _SETTLING = 3.0
 """Seconds of a trial in which the scheduler finds its feet."""
@@ -154,12 +163,24 @@ class _Seat:
     provisional: bool = False
     """It was benched before its rate was known."""
     wait: float = WAIT
+    benched: float = 0.0
+    """When it was."""
+    rest: Measured | None = None
+    """How it measured on the bench when it was at rest, at its worst."""
+    other: bool = False
+    """It is much better than that."""
+    spared: float = -inf
+    """When a wait was cut short."""
     trial: float | None = None
     """When its trial began."""
     before: float = 0.0
     """What all paths carried before it."""
     carried: float = 0.0
     seen: int = 0
+
+    def patience(self, now: float) -> float:
+        """Seconds for which it must look harmless on the bench."""
+        return SOON if self.other and now >= self.spared + _SPARE * self.wait else self.wait
 
 
 class Bench:
@@ -174,7 +195,7 @@ class Bench:
         times = []
         for seat in self._seats.values():
             if seat.since is not None:
-                times.append(seat.since + (seat.wait if seat.why else CONFIRM))
+                times.append(seat.since + (seat.patience(now) if seat.why else CONFIRM))
             elif seat.trial is not None:
                 times.append(now + 1.0)
         return min(times, default=None)
@@ -196,7 +217,8 @@ class Bench:
             seat.provisional = bool(_unknown(players))
             harm = compare(each, players[best])
             if seat.why:
-                self._on_bench(seat, harm, players, best, total, now)
+                self._compare_with_rest(seat, each, now)
+                self._on_bench(seat, harm, players, now)
             else:
                 self._playing(seat, name, harm, each, best, total, now)
         self._all += (total - self._all) * 0.3
@@ -226,18 +248,28 @@ class Bench:
                 else _words(harm, path, best)
             )
             seat.against = best
-            seat.since = seat.trial = None
+            seat.since = seat.trial = seat.rest = None
+            seat.benched, seat.other = now, False
 
-    def _on_bench(
-        self, seat: _Seat, harm: Harm, players: Mapping[str, Measured], best: str, total: float, now: float
-    ) -> None:
+    @staticmethod
+    def _compare_with_rest(seat: _Seat, path: Measured, now: float) -> None:
+        """Notice when it has become another path. What was measured while it carried does not count: a
+        queue of its own that is gone makes no other path of it."""
+        if now < seat.benched + _REST:
+            return
+        seat.rest = path if seat.rest is None else _worse(seat.rest, path)
+        seat.other = _better(path, seat.rest)
+
+    def _on_bench(self, seat: _Seat, harm: Harm, players: Mapping[str, Measured], now: float) -> None:
         if seat.against not in players and not harm.hurts:
             self._release(seat)  # it was compared with a path that is no more
         elif not harm.fine:
             seat.since = None
         elif seat.since is None:
             seat.since = now
-        elif now >= seat.since + seat.wait:
+        elif now >= seat.since + seat.patience(now):
+            if now < seat.since + seat.wait:
+                seat.spared = now
             self._release(seat)
             seat.trial, seat.before = now, self._all
             seat.carried, seat.seen = 0.0, 0
@@ -257,6 +289,32 @@ class Bench:
         # A connection that ended meanwhile carries nothing: that is no comparison.
         mean = seat.carried / seat.seen
         return seat.seen >= 4 and seat.before >= _WORTH and 0.2 * seat.before < mean < _LESS * seat.before
+
+
+def _worse(one: Measured, other: Measured) -> Measured:
+    """The worst of both."""
+
+    def least(first: float | None, second: float | None) -> float | None:
+        return second if first is None else first if second is None else min(first, second)
+
+    rtts = [each.rtt for each in (one, other) if each.rtt is not None]
+    return Measured(
+        rtt=max(rtts, default=None),
+        base=None,
+        loss=max(one.loss, other.loss),
+        up=least(one.up, other.up),
+        down=least(one.down, other.down),
+    )
+
+
+def _better(path: Measured, before: Measured) -> bool:
+    """By so much that it is no chance."""
+    if path.rtt is not None and before.rtt is not None and OTHER * path.rtt <= before.rtt:
+        return True
+    if before.loss >= NOT_LOSSY and OTHER * path.loss <= before.loss:
+        return True
+    rates = ((path.up, before.up), (path.down, before.down))
+    return any(now is not None and then is not None and now >= OTHER * then for now, then in rates)
 
 
 def _share(path: Measured, best: Measured) -> float | None:

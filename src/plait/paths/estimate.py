@@ -18,6 +18,8 @@ _PRIOR_LOST, _PRIOR_PROBES = 0.3, 5.0
 """Before anything is known a path is taken to lose 6 %; forgotten within the first dozens of probes."""
 _PEAK_FADES = 20.0
 """Seconds in which the memory of the worst RTT fades to a third."""
+_WONDER = 0.002
+"""A run of answers that is less likely than that at the loss of before: it is over."""
 _LEAST_PATIENCE = 0.15
 _MOST_PATIENCE = 1.5
 
@@ -37,7 +39,18 @@ class Figures:
 class Estimate:
     """Learns from answers, from those that are missing and from what traffic lost."""
 
-    __slots__ = ("_asked", "_loss", "_missing", "_peak", "_peak_at", "_probes", "jitter", "rtt")
+    __slots__ = (
+        "_asked",
+        "_former",
+        "_loss",
+        "_missing",
+        "_peak",
+        "_peak_at",
+        "_probes",
+        "_run",
+        "jitter",
+        "rtt",
+    )
 
     def __init__(self) -> None:
         self.rtt: float | None = None
@@ -46,6 +59,9 @@ class Estimate:
         self._probes = 0.0
         self._asked = 0.0
         self._missing = 0.0
+        self._run = 0
+        self._former = 0.0
+        """The loss before this run of answers."""
         self._peak = 0.0
         self._peak_at = 0.0
 
@@ -118,3 +134,8 @@ class Estimate:
     def _ask(self, share: float) -> None:
         self._asked = min(self._asked + 1.0, float(WINDOW))
         self._missing += (share - self._missing) / self._asked
+        self._run = 0 if share else self._run + 1
+        if not self._run:
+            self._former = self._missing
+        elif (1 - self._former) ** self._run < _WONDER:
+            self._missing = 0.0

@@ -14,13 +14,14 @@ from math import inf
 from plait.config.model import Config, Mode
 from plait.paths.asking import Asks
 from plait.paths.bench import Bench, Measured
-from plait.paths.capacity import Capacity
+from plait.paths.capacity import BUSY, Capacity
 from plait.paths.estimate import Figures
 from plait.paths.exits import Exits, ExitStanding
 from plait.paths.health import Health
 from plait.paths.least import Least
 from plait.paths.pair import Carried
 from plait.paths.standing import Condition, Standing
+from plait.paths.training import FIRST, Training
 
 _CARRYING = (Mode.ON, Mode.MASTER)
 _LOOK = 1.0
@@ -32,24 +33,18 @@ _LINGER = 1.5
 they have their subflows."""
 _FRESH = 8.0
 """Seconds after its first answer in which a path's rate is found out."""
-_TRAINS_FIRST = 3
-"""Trains one after the other when a path is new, or has come back."""
-_TRAIN_FIRST = 1.0
-_TRAIN_EVERY, _TRAIN_METERED, _TRAIN_BENCHED = 600.0, 1800.0, 60.0
-"""Seconds between trains (20 kB each) later on: 2.9 MB a day, 1 MB on a metered path."""
 
 
 class _Path:
     """What is known of one path beside its health."""
 
-    __slots__ = ("appeared", "base", "capacity", "lately", "train_at", "trains")
+    __slots__ = ("appeared", "base", "capacity", "lately", "training")
 
     def __init__(self) -> None:
         self.capacity = Capacity()
         self.lately = Least(_LATELY)
         self.base = Least(_BASE)
-        self.trains = 0
-        self.train_at = -inf
+        self.training = Training()
         self.appeared = inf
         """When it first answered."""
 
@@ -79,6 +74,8 @@ class Judge:
         self._health.configure(names, {path.name: path.metered for path in config.paths})
         self.exits.configure(names, now)
         self._paths = {path.name: self._paths.get(path.name) or _Path() for path in config.paths}
+        for path in config.paths:
+            self._paths[path.name].training.metered = path.metered
         self._linked = {name: self._linked.get(name, True) for name in self._paths}
         self._looked = -inf
         self._settle(now)
@@ -90,7 +87,7 @@ class Judge:
         for name, linked in ready.items():
             if name in self._linked and linked is not self._linked[name]:
                 self._linked[name] = linked
-                self._paths[name].trains = 0
+                self._paths[name].training.anew()
         self._health.links(ready, now)
         self._settle(now)
 
@@ -126,6 +123,8 @@ class Judge:
         known = self._paths.get(path)
         if known is not None:
             known.capacity.carried(report.acked, report.received, report.rate, report.at)
+            if known.capacity.fallen(now):
+                self._suspect(known, now)
         if matters or now >= self._settled + _LOOK / 2:
             self._settle(now)
 
@@ -133,6 +132,8 @@ class Judge:
         """A train of probes has found these rates, in bits a second; None: not found out."""
         known = self._paths.get(path)
         if known is not None:
+            if known.capacity.contradicted(up, down, now):
+                self._suspect(known, now)
             known.capacity.train(up, down, now)
             self._settle(now)
 
@@ -175,8 +176,8 @@ class Judge:
         """What to ask of those who probe; what is asked once is not asked again."""
         due = tuple(name for name, at in self._train_times(now).items() if at <= now)
         for name in due:
-            self._paths[name].trains += 1
-            self._paths[name].train_at = now
+            known = self._paths[name]
+            known.training.sent(known.lately.value(now), self._health.sure_loss(name), now)
         return replace(self._health.asks(now), trains=due)
 
     def deadline(self, now: float) -> float | None:
@@ -216,7 +217,17 @@ class Judge:
         if now >= self._looked + _LOOK or any(name not in players for name in self._benched):
             self._looked = now
             self._benched = self._bench.look({name: self._measured(name, now) for name in players}, now)
+            for name in self._benched:
+                known = self._paths[name]
+                if known.training.differs(known.lately.value(now), self._health.sure_loss(name)):
+                    self._suspect(known, now)
         self._hand_over(standings, now)
+
+    @staticmethod
+    def _suspect(known: _Path, now: float) -> None:
+        """That path may have become another: measure it at once, and believe that."""
+        if known.training.suspect(now):
+            known.capacity.doubt(FIRST)
 
     def _measured(self, name: str, now: float) -> Measured:
         known = self._paths[name]
@@ -265,16 +276,16 @@ class Judge:
         ]
         if len(candidates) < 2:
             return times
+        carried = {path.name: self._paths[path.name].capacity.carrying(now) for path in candidates}
         for path in candidates:
             known = self._paths[path.name]
-            first = known.trains < _TRAINS_FIRST
-            if known.lately.value(now) is None or (known.capacity.busy(now) and not first):
+            if known.lately.value(now) is None:
                 continue
-            if first:
-                every = _TRAIN_FIRST
-            elif path.name in self._benched:
-                every = _TRAIN_BENCHED
-            else:
-                every = _TRAIN_METERED if path.metered else _TRAIN_EVERY
-            times[path.name] = known.train_at + every
+            due = known.training.due(
+                benched=path.name in self._benched,
+                wanted=any(rate >= BUSY for name, rate in carried.items() if name != path.name),
+                busy=known.capacity.busy(now),
+            )
+            if due is not None:
+                times[path.name] = due
         return times

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.paths.bench import CONFIRM, LONGEST_WAIT, TRIAL, WAIT, Bench, Measured, best_of, compare
+from plait.paths.bench import CONFIRM, LONGEST_WAIT, SOON, TRIAL, WAIT, Bench, Measured, best_of, compare
 
 MBIT = 1_000_000
 
@@ -272,3 +273,63 @@ def test_a_quiet_bench_needs_no_clock() -> None:
     assert bench.deadline(4.0) == 4.0 + WAIT
     bench.look({"a": GOOD, "b": GOOD}, 4.0 + WAIT)
     assert bench.deadline(30.0) == 31.0  # a trial is watched
+
+
+REST = 10
+"""Seconds on the bench in which a path's own queues are gone."""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (path(1.6, 20), path(20, 20)),
+        (path(1.6, 300, 0.1), path(20, 80, 0.04)),
+        (path(20, 600), path(20, 250)),
+        (path(20, 20, 0.4), path(20, 20, 0.05)),
+        (path(None, 900), path(None, 100)),
+    ],
+)
+def test_one_that_has_become_another_path_is_tried_soon(before: Measured, after: Measured) -> None:
+    bench = Bench()
+    assert benched(bench, {"a": GOOD, "b": before}, 0.0, REST) == "b"
+    assert until_free(bench, {"a": GOOD, "b": after}, REST) == SOON
+
+
+def test_one_that_is_only_a_little_better_waits() -> None:
+    bench = Bench()
+    assert benched(bench, {"a": GOOD, "b": path(20, 450)}, 0.0, REST) == "b"
+    assert until_free(bench, {"a": GOOD, "b": path(20, 250)}, REST) == WAIT
+
+
+def test_one_that_had_but_its_own_queue_waits() -> None:
+    """A path at rest measures beautifully: better than under load, but no better than at rest."""
+    bench = Bench()
+    assert benched(bench, {"a": GOOD, "b": path(20, 600)}, 0.0, 3) == "b"
+    assert until_free(bench, {"a": GOOD, "b": path(20, 40)}, 3.0) == WAIT
+
+
+def test_one_that_only_flickers_waits() -> None:
+    bench = Bench()
+    assert benched(bench, {"a": GOOD, "b": BAD}, 0.0, REST) == "b"
+    for second in range(REST, REST + 120, 3):
+        assert benched(bench, {"a": GOOD, "b": GOOD}, float(second), 2) == "b"
+        assert benched(bench, {"a": GOOD, "b": BAD}, second + 2.0, 1) == "b"
+
+
+def test_one_that_disappoints_after_a_short_wait_waits_long() -> None:
+    """Good for ten seconds, bad for ten, for an hour: it is let in less and less often."""
+    bench, free = Bench(), []
+    for second in range(3600):
+        second_path = BAD if second % 20 < 10 else GOOD
+        if not bench.look({"a": GOOD, "b": second_path}, float(second)):
+            free.append(second)
+    begun = [second for second in free if second - 1 not in free]
+    assert len(begun) <= 10
+    assert all(later - former >= 2 * WAIT for former, later in pairwise(begun[1:]))
+
+
+def test_the_clock_of_one_that_is_soon_tried() -> None:
+    bench = Bench()
+    assert benched(bench, {"a": GOOD, "b": BAD}, 0.0, REST) == "b"
+    bench.look({"a": GOOD, "b": GOOD}, 10.0)
+    assert bench.deadline(10.0) == 10.0 + SOON

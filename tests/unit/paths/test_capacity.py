@@ -94,3 +94,67 @@ def test_of_several_rates_the_highest_counts_for_a_while() -> None:
     assert capacity.up(4.0) == 9_000_000
     capacity.carried(0, 0, 3_000_000, 30.0)
     assert capacity.up(30.0) == 3_000_000
+
+
+def test_a_path_that_carries_a_fraction_of_what_it_did_may_have_been_throttled() -> None:
+    capacity = Capacity()
+    now = moved(capacity, 3.0, down=40_000_000)
+    assert not capacity.fallen(now)
+    now = moved(capacity, 3.0, down=1_500_000, start=now)
+    assert not capacity.fallen(now)
+    now = moved(capacity, 3.0, down=1_500_000, start=now)
+    assert capacity.fallen(now)
+
+
+@pytest.mark.parametrize("down", [20_000_000, 10_000])
+def test_one_that_carries_half_or_nothing_was_not(down: int) -> None:
+    capacity = Capacity()
+    now = moved(capacity, 3.0, down=40_000_000)
+    now = moved(capacity, 20.0, down=down, start=now)
+    assert not capacity.fallen(now)
+
+
+def test_a_pause_is_no_throttle() -> None:
+    capacity = Capacity()
+    now = moved(capacity, 3.0, down=40_000_000)
+    now = moved(capacity, 2.0, down=1_500_000, start=now)
+    now = moved(capacity, 3.0, down=1_500_000, start=now + 10)
+    assert not capacity.fallen(now)
+
+
+def test_in_doubt_new_trains_count_in_spite_of_traffic_and_against_what_was_seen() -> None:
+    capacity = Capacity()
+    for at in range(3):
+        capacity.train(30_000_000, 40_000_000, float(at))
+    now = moved(capacity, 3.0, down=40_000_000, start=3.0)
+    now = moved(capacity, 6.0, down=1_500_000, start=now)
+    capacity.train(1_000_000, 2_000_000, now)
+    assert capacity.down(now) == pytest.approx(40_000_000, rel=0.15)
+    capacity.doubt(3)
+    for _ in range(3):
+        capacity.train(1_000_000, 2_000_000, now)
+    assert capacity.down(now) == 2_000_000
+    assert capacity.up(now) == 1_000_000
+    assert not capacity.fallen(now)
+
+
+def test_in_doubt_trains_may_also_confirm() -> None:
+    capacity = Capacity()
+    now = moved(capacity, 3.0, down=40_000_000)
+    now = moved(capacity, 6.0, down=1_500_000, start=now)
+    capacity.doubt(3)
+    for _ in range(3):
+        capacity.train(30_000_000, 38_000_000, now)
+    assert capacity.down(now) == pytest.approx(40_000_000, rel=0.15)
+
+
+def test_a_train_contradicts_only_where_it_is_believed() -> None:
+    capacity = Capacity()
+    assert not capacity.contradicted(1, 1, 0.0)
+    capacity.train(2_000_000, 20_000_000, 0.0)
+    assert not capacity.contradicted(3_000_000, 12_000_000, 1.0)
+    assert not capacity.contradicted(None, None, 1.0)
+    assert capacity.contradicted(5_000_000, 20_000_000, 1.0)
+    assert capacity.contradicted(2_000_000, 9_000_000, 1.0)
+    now = moved(capacity, 3.0, down=15_000_000, start=1.0)
+    assert not capacity.contradicted(2_000_000, 1_000_000, now)

@@ -105,3 +105,12 @@ def test_bounds(history: list[float | None]) -> None:
     assert 0.1 < estimate.surprise <= -log(0.01) + 1e-9
     assert 0.15 <= estimate.patience(len(history)) <= 1.5
     assert 0.0 <= estimate.sure_loss <= estimate.loss + 1e-9
+
+
+def test_a_run_of_answers_that_would_be_a_wonder_ends_the_loss_of_before() -> None:
+    lossy = [0.02, 0.02, None] * 20
+    assert seen(*lossy).sure_loss == pytest.approx(0.28, abs=0.05)
+    assert seen(*lossy, *[0.02] * 8).sure_loss > 0.2
+    assert seen(*lossy, *[0.02] * 18).sure_loss == 0.0
+    rare = [None, *[0.02] * 49]
+    assert seen(*rare, *rare).sure_loss > 0.005

@@ -126,6 +126,61 @@ def test_no_train_but_the_first_ones_where_connections_carry() -> None:
     assert scene.trained.count("wan2") > before["wan2"]
 
 
+def thin(wan2_rtt: float = 0.02) -> Scene:
+    """The second path is benched for its rate while the first carries."""
+    scene = Scene()
+    scene.rtt["wan2"] = wan2_rtt
+    scene.trains = {"wan1": (40_000_000, 40_000_000), "wan2": (1_600_000, 1_600_000)}
+    scene.run(10)
+    with pytest.raises(AssertionError, match="still"):
+        busy(scene, 60)
+    return scene
+
+
+def busy(scene: Scene, seconds: int) -> float:
+    """The first path carries, until the second is off the bench; gives how long that took."""
+    begun = scene.now
+    for _ in range(seconds):
+        scene.carry("wan1", 30_000_000, 1.0)
+        scene.now = round(scene.now) - 1.0
+        scene.run(1)
+        if not scene.benched():
+            return scene.now - begun
+    raise AssertionError("still on the bench")
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.08), (0.02, 0.02)])
+def test_a_benched_path_that_becomes_a_good_one_is_used_soon(before: float, after: float) -> None:
+    scene = thin(before)
+    scene.rtt["wan2"] = after
+    scene.trains["wan2"] = (20_000_000, 20_000_000)
+    assert busy(scene, 60) <= 12
+
+
+def test_a_benched_path_whose_round_trips_have_changed_is_measured_at_once() -> None:
+    scene = thin()
+    scene.run(100)
+    before = scene.trained.count("wan2")
+    scene.rtt["wan2"] = 0.005
+    scene.run(5)
+    assert scene.trained.count("wan2") == before + 3
+
+
+def test_a_path_that_is_throttled_is_noticed_by_what_it_carries() -> None:
+    scene = Scene()
+    scene.trains = dict.fromkeys(("wan1", "wan2"), (40_000_000, 40_000_000))
+    scene.run(10)
+    for second in range(40):
+        if second == 10:
+            scene.trains["wan2"] = (1_000_000, 1_000_000)
+        for name in ("wan1", "wan2"):
+            scene.carry(name, 1_500_000 if name == "wan2" and second >= 10 else 36_000_000, 1.0)
+            scene.now -= 1.0
+        scene.run(1)
+        assert second > 12 or scene.benched() == ""
+    assert scene.benched() == "wan2"
+
+
 def test_a_path_that_is_back_is_measured_again() -> None:
     scene = Scene()
     scene.run(20)

@@ -97,15 +97,19 @@ class Download(threading.Thread):
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_one_tcp_flow_fills_both_paths(lab: Lab, ends: tuple[Post, Post], direction: str) -> None:
     gateway, _ = ends
-    before = [carried(lab, number, direction) for number in (1, 2)]
-    if direction == "up":
-        flow = Download(lab, "gateway", "exit", gateway.inner)
-    else:
-        flow = Download(lab, "exit", "gateway", EXIT)
-    flow.finish()
-    shares = [carried(lab, number, direction) - before[number - 1] for number in (1, 2)]
-    assert min(shares) > 0.03 * SIZE, "the slower path has a fifth of all or more, once that is found out"
-    assert sum(shares) < 1.5 * SIZE
+    source, sink, address = (
+        ("gateway", "exit", gateway.inner) if direction == "up" else ("exit", "gateway", EXIT)
+    )
+    until = time.monotonic() + WITHIN
+    while True:
+        before = [carried(lab, number, direction) for number in (1, 2)]
+        Download(lab, source, sink, address).finish()
+        shares = [carried(lab, number, direction) - before[number - 1] for number in (1, 2)]
+        assert sum(shares) < 1.5 * SIZE
+        # What the slower path can do has to be found out first; one flow may be over before.
+        if min(shares) > 0.03 * SIZE:
+            break
+        assert time.monotonic() < until, f"the slower path is left idle: {shares}"
 
 
 def carried(lab: Lab, number: int, direction: str) -> int:

@@ -29,7 +29,7 @@ class Mender:
         # Where the path itself is in doubt, a new subflow would come up no better.
         health = self._keeper.health
         sound = {name for name, standing in health.items() if standing.condition is Condition.UP}
-        due = [name for name in self._mending.due(now) if name in sound]
+        due = self._mending.due(now, sound)
         for name in due:
             log.info("path %s: connections have lost their subflow on it; making it anew", name)
         if due:
@@ -57,6 +57,11 @@ class Mender:
             (name,) = names
             other = found.get(name, Lack(0, 0, 0.0))
             found[name] = Lack(
-                other.count + each.count, other.looked + each.looked, max(other.longest, each.longest_s)
+                count=other.count + each.count,
+                looked=other.looked + each.looked,
+                longest=max(other.longest, each.longest_s),
+                moving=other.moving + each.moving,
+                stranded=other.stranded + each.stranded,
+                gained=other.gained + each.gained,
             )
         return found

@@ -10,9 +10,12 @@ note anything.
 
 from __future__ import annotations
 
+import socket
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from heapq import nlargest
+from itertools import islice
 
 from plait.kernel.mptcp_info import Look, Subflow, is_mptcp, look
 from plait.kernel.sockets import ask_often, unsent
@@ -37,11 +40,12 @@ _BUSIEST = 2
 _DOUBTED = 4
 _IN_TURN = 1
 _IDLE = 1
+_LACKING = 2
 _COMPARED = 256
 """Sessions whose counters are compared in one round."""
 _GROWN_UP = 1.0
 """Seconds that a connection may take to have its subflows."""
-_FORGOTTEN_MS = 4000
+_FORGOTTEN_MS = 2000
 _REPORT = 0.25
 """Seconds between two reports of what connections lack; nothing is said while they lack nothing."""
 
@@ -76,6 +80,8 @@ class Evidence:
         self._doubted: dict[Session, None] = {}
         self._without: dict[tuple[str, str], dict[Session, float]] = {}
         self._joined: dict[str, set[Session]] = {}
+        self._stranded: dict[Session, None] = {}
+        self._gained: Counter[tuple[str, str]] = Counter()
         self._reported = pump.loop.now
         self._lacking = False
         pump.loop.after(EVERY, self._look)
@@ -84,6 +90,7 @@ class Evidence:
         """A session is over."""
         self._busy.pop(session, None)
         self._doubted.pop(session, None)
+        self._stranded.pop(session, None)
         if self._counts.pop(session, None) is not None and session.exit in self._joined:
             self._joined[session.exit].discard(session)
             for sessions in self._without.values():
@@ -95,14 +102,21 @@ class Evidence:
         told = self.look_at(self._chosen(), now)
         if told:
             self._say({"traffic": [traffic.to_json() for traffic in told]})
-        for _ in range(min(_IDLE, len(self._idle))):
-            session = self._idle.pop()
-            if not session.over:
-                self._note_subflows(session, _ask(session).flows, now)
+        for session in self._resting():
+            self._note_subflows(session, _ask(session).flows, now)
         if now - self._reported >= _REPORT:
             self._reported = now
             self._report(now)
         self._pump.loop.after(EVERY if self._busy else AT_REST, self._look)
+
+    def _resting(self) -> list[Session]:
+        """Whom to look at for their subflows alone: some of those that lack one, so that it is known when
+        they have it, and one of the others in turn."""
+        chosen = [self._idle.pop() for _ in range(min(_IDLE, len(self._idle)))]
+        for sessions in self._without.values():
+            resting = (session for session in sessions if session not in self._busy)
+            chosen += islice(resting, _LACKING)
+        return [session for session in dict.fromkeys(chosen) if not session.over]
 
     def _compare(self, now: float) -> None:
         """Find out who has moved, some sessions at a time."""
@@ -193,7 +207,7 @@ class Evidence:
 
     def _note_subflows(self, session: Session, found: tuple[Subflow, ...], now: float) -> None:
         """Which of the paths that it could use a connection has no subflow on."""
-        if not found or now - session.born < _GROWN_UP:
+        if now - session.born < _GROWN_UP:
             return
         joined = self._joined.setdefault(session.exit, set())
         if session not in joined and not is_mptcp(session.far):
@@ -205,30 +219,39 @@ class Evidence:
         here = {
             str(flow.local) for flow in found if not (flow.unacked and flow.last_heard_ms > _FORGOTTEN_MS)
         }
-        version = found[0].local.version
+        if here:
+            self._stranded.pop(session, None)
+        else:
+            self._stranded[session] = None
+        six = session.far.family == socket.AF_INET6
         for way in self._upstreams[session.exit].ways:
-            if way.local and (":" in way.local) == (version == 6):
+            if way.local and (":" in way.local) == six:
                 without = self._without.setdefault((session.exit, way.local), {})
-                if way.local in here:
-                    without.pop(session, None)
-                else:
+                if way.local not in here:
                     without.setdefault(session, now)
+                elif without.pop(session, None) is not None:
+                    self._gained[session.exit, way.local] += 1
 
     def _report(self, now: float) -> None:
         lacking = []
         for (exit_name, local), sessions in list(self._without.items()):
+            gained = self._gained.pop((exit_name, local), 0)
             ways = self._upstreams[exit_name].ways
-            if not sessions or all(way.local != local for way in ways):
+            if not (sessions or gained) or all(way.local != local for way in ways):
                 # Nobody lacks it, or it is no path to this exit any more.
                 del self._without[exit_name, local]
                 continue
+            joined = self._joined[exit_name]
             lacking.append(
                 Lacking(
                     exit=exit_name,
                     local=local,
                     count=len(sessions),
-                    looked=len(self._joined[exit_name]),
-                    longest_s=round(now - min(sessions.values()), 3),
+                    looked=len(joined),
+                    longest_s=round(now - min(sessions.values(), default=now), 3),
+                    moving=sum(each in joined and each not in sessions for each in self._busy),
+                    stranded=sum(each in sessions for each in self._stranded),
+                    gained=gained,
                 )
             )
         if lacking or self._lacking:

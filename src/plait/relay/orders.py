@@ -189,6 +189,12 @@ class Lacking:
     """Connections of that exit that were last seen as MPTCP at all."""
     longest_s: float
     """How long the longest of them has been without. One is not counted before it is a second old."""
+    moving: int = 0
+    """Connections that have one there, and move."""
+    stranded: int = 0
+    """Connections that have no subflow at all."""
+    gained: int = 0
+    """Connections that lacked one, and have got it since the last report."""
 
     def to_json(self) -> JsonObject:
         """As it travels."""

@@ -69,3 +69,19 @@ def test_a_path_in_doubt_is_let_be() -> None:
 def test_an_address_of_two_links_says_nothing_of_either() -> None:
     twins = (way("usb0", "192.168.8.100"), way("usb1", "192.168.8.100"))
     assert mended({"usb0": UP, "usb1": UP}, *twins, lacks={"192.168.8.100": 9.0}) == []
+
+
+def test_what_several_exits_show_is_added_up() -> None:
+    keeper = Keeping(View(ways={"attic": (way("lte", "10.2.2.78"),)}), {"lte": UP})
+
+    async def main() -> None:
+        mender = Mender(keeper)  # type: ignore[arg-type]
+        calm = Lacking(exit="attic", local="10.2.2.78", count=1, looked=40, longest_s=0.5, moving=39)
+        mender.heard(1, [calm])
+        assert keeper.renewed == []
+        mender.heard(
+            1, [calm, Lacking(exit="a", local="10.2.2.78", count=1, looked=1, longest_s=0.4, stranded=1)]
+        )
+
+    asyncio.run(main())
+    assert keeper.renewed == ["lte"]

@@ -134,6 +134,33 @@ def test_what_a_connection_lacks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(rig.said) == told
 
 
+def test_a_connection_that_has_no_subflow_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still, so nothing but its subflows tells; and that it has one again is told as well."""
+    gone = False
+    monkeypatch.setattr(evidence, "is_mptcp", lambda connection: True)
+    monkeypatch.setattr(evidence, "look", lambda connection: Look((), 0) if gone else look(connection))
+    _, client, _ = rig.session()
+
+    def last() -> list[Lacking]:
+        reports = [message["subflows"] for message in rig.said if "subflows" in message]
+        told = reports[-1] if reports else []
+        assert isinstance(told, list)
+        return [Lacking.from_json(each) for each in told]
+
+    client.sendall(b"x")
+    rig.after(1.5)
+    assert last() == []
+    gone = True
+    turn(rig.loop, last)
+    (found,) = last()
+    assert (found.local, found.count, found.stranded, found.moving, found.gained) == ("127.0.0.1", 1, 1, 0, 0)
+    gone = False
+    turn(rig.loop, lambda: last()[0].gained)
+    (found,) = last()
+    assert (found.count, found.stranded, found.gained) == (0, 0, 1)
+    turn(rig.loop, lambda: last() == [])
+
+
 def test_a_connection_without_bytes_is_no_witness(rig: Rig) -> None:
     session, _, _ = rig.session()
     rig.after(0.6)

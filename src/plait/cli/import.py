@@ -16,6 +16,8 @@ from plait.errors import ConfigError, Fault, PlaitError
 
 HELP = "turn another program's config into one of plait's"
 
+_STDIN = "-"
+
 _MISSING = {
     "lan": '# Still to be said: the interfaces of the LAN, in [gateway].\n# lan = ["lan"]\n',
     "path": "# Still to be said: each link as a way to the exit.\n"
@@ -29,21 +31,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     kind = kinds.add_parser("shadowsocks", help="a JSON config of a Shadowsocks program, or ss:// links")
-    kind.add_argument("sources", metavar="FILE|ss://…", nargs="+", help="what to read")
+    kind.add_argument(
+        "sources",
+        metavar="FILE|ss://…|-",
+        nargs="+",
+        help="what to read; - reads standard input, so that no password is seen in ps",
+    )
     kind.add_argument("--role", choices=(GATEWAY, EXIT), help="what it is for, when it is not plain")
     kind.add_argument("-o", "--output", metavar="FILE", type=Path, help="a new file instead of the screen")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one TOML config; what has no meaning in it is told on standard error."""
-    imported = [_read(source, args.role) for source in args.sources]
+    sources = [each for source in args.sources for each in _expanded(source)]
+    imported = [_read(source, args.role) for source in sources]
     faults = [fault for each in imported for fault in each.faults]
     if faults:
         raise ConfigError(faults)
     roles = {each.role for each in imported}
     if len(roles) > 1:
         raise PlaitError("these are configs of both ends", "import them one by one, or say --role")
-    for source, each in zip(args.sources, imported, strict=True):
+    for source, each in zip(sources, imported, strict=True):
         for note in each.notes:
             sys.stderr.write(f"plait: {_shown(source)}: {note}\n")
     text = _text(imported, roles.pop())
@@ -59,14 +67,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _expanded(source: str) -> list[str]:
+    """``-`` is standard input: a link a line, or one JSON config (given on with a mark)."""
+    if source != _STDIN:
+        return [source]
+    try:
+        text = sys.stdin.read()
+    except (OSError, UnicodeDecodeError):
+        raise PlaitError("standard input can't be read as text") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise PlaitError("standard input is empty", "give it ss:// links, a line each, or a JSON config")
+    return lines if lines[0].startswith(links.SCHEME) else [_STDIN + text]
+
+
 def _shown(source: str) -> str:
     """How a source is called: a link holds a password."""
+    if source.startswith(_STDIN):
+        return "standard input"
     return "the link" if source.startswith(links.SCHEME) else source
 
 
 def _read(source: str, role: str | None) -> Imported:
     if source.startswith(links.SCHEME):
         return shadowsocks.read_link("the link", source)
+    if source.startswith(_STDIN):
+        return shadowsocks.read("standard input", source.removeprefix(_STDIN), role)
     text = read_text(Path(source))
     if isinstance(text, Fault):
         return Imported(role or GATEWAY, {}, faults=(text,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import stat
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +40,24 @@ def test_a_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [peer.name for peer in config.peers] == ["shadowsocks", "attic", "attic-3"]
     assert f"{redir}: timeout: not used" in err
     assert "YWVz" not in err
+
+
+@pytest.mark.parametrize("text", [f"{LINK}\n\n{LINK}\n", REDIR])
+def test_from_standard_input(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert plait_import("shadowsocks", "-") == 0
+    out, err = capsys.readouterr()
+    names = [peer.name for peer in parse("f.toml", uncommented(out)).peers]
+    assert names == (["attic", "attic-2"] if text.startswith("ss://") else ["shadowsocks"])
+    assert "YWVz" not in err
+
+
+def test_nothing_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    with pytest.raises(PlaitError, match="standard input is empty"):
+        plait_import("shadowsocks", "-")
 
 
 def test_an_exit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

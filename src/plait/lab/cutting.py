@@ -16,6 +16,9 @@ BACK_SHARE, BACK_WITHIN = 0.9, 2.0
 """Of full speed, and within how many seconds of the link's return."""
 _PATIENCE = 4.0
 """Seconds after which a link's return is given up."""
+_SETTLE = 1.5
+"""Seconds of undisturbed transfer between a return and the next cut: congestion control begins anew with
+a link, and fills the queues for so long."""
 _HOLD = 0.9
 """Seconds that a cut lasts, and up to a quarter of a second more: no rhythm may help."""
 
@@ -108,7 +111,7 @@ def _cut(stage: Stage, lasting: Lasting, cut: Cut, number: int, rng: random.Rand
     ended = cut.end(bridge)
     lasting.await_back(ended, BACK_SHARE, _PATIENCE)
     (hurt,) = lasting.hurt(began, ended, share=BACK_SHARE, within=_PATIENCE).values()
-    stage.pause(0.2 + 0.2 * rng.random())
+    stage.pause(_SETTLE + 0.5 * rng.random())
     return hurt
 
 

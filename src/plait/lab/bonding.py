@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plait.lab.result import Bar, Cell, Panel, Result, Row, Table, median
 from plait.lab.scenario import Course
@@ -50,6 +50,8 @@ class Case:
     singles: list[float]
     both: list[float]
     lost: int = 0
+    carried: list[int] = field(default_factory=list)
+    """Bytes that each link has carried in the last round, of all that went over both."""
 
     @property
     def title(self) -> str:
@@ -102,7 +104,11 @@ def _both(stage: Stage, case: Case) -> None:
         end = carriage.began + stage.seconds
         carriage.until(end)
         case.lost += not carriage.end().survived
-        case.both.append(carriage.look().speed(carriage.began + WARM_UP, end))
+        seen = carriage.look()
+        case.both.append(seen.speed(carriage.began + WARM_UP, end))
+        if seen.path_bytes:
+            first, last = seen.path_bytes[0], seen.path_bytes[-1]
+            case.carried = [now - before for before, now in zip(first, last, strict=True)]
 
 
 def judge(stage: Stage, promise: Promise, cases: list[Case]) -> Result:
@@ -140,6 +146,7 @@ def judge(stage: Stage, promise: Promise, cases: list[Case]) -> Result:
             "title": case.title,
             "singles_bps": case.singles,
             "both_bps": case.both,
+            "carried_bytes": case.carried,
             "goal_bps": promise.goal(case.singles),
         }
         for case in cases

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status
+from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status, UserStatus
 from plait.views.text import duration, paths_page, rate, render
 
 
@@ -73,6 +73,32 @@ def test_a_gateway() -> None:
     assert lines[7].split()[:5] == ["wan2", "backup", "down", "-", "-"]
     assert page.endswith("\n")
     assert "not taken" not in page
+
+
+def test_a_benched_path_is_shown_as_such() -> None:
+    why = "benched: it has 4 % of the rate of wan1"
+    benched = PathStatus(name="wan2", interface="wan2", mode="on", state="standby", why=why)
+    line = render(status(paths=(benched,))).splitlines()[3]
+    assert line.split()[:3] == ["wan2", "on", "benched"]
+    assert line.endswith("  it has 4 % of the rate of wan1")
+
+
+def test_users_of_an_exit() -> None:
+    users = (
+        UserStatus(
+            name="anna", state="ok", open=2, total=31, up_bytes=4_100_000, down_bytes=88_000_000, rate=0,
+            volume=100_000_000_000, used_bytes=92_100_000,
+        ),
+        UserStatus(
+            name="bob", state="spent", open=0, total=1, up_bytes=0, down_bytes=999, rate=0, volume=0,
+            used_bytes=999,
+        ),
+    )  # fmt: skip
+    lines = render(status(role="exit", users=users)).splitlines()
+    assert lines[2].split() == ["USER", "STATE", "SESSIONS", "UP", "DOWN", "USED"]
+    assert lines[3] == "anna  ok     2 of 31   4.1 MB  88 MB  92.1 MB of 100 GB"
+    assert lines[4] == "bob   spent  0 of 1    0 B     999 B  999 B"
+    assert "USER" not in render(status(role="exit"))
 
 
 def test_a_gateway_that_takes_nothing_says_so() -> None:

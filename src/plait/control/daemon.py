@@ -1,8 +1,8 @@
 """``plait gateway``, ``exit`` and ``node``: the order of things from start to stop.
 
-Start: lock, listen, routes and endpoints, workers, interception, ``ready``. The LAN is taken only once
-somebody serves it, and whatever fails on the way is taken back. Stop: interception first, so that new
-connections go out directly while the old ones are ended.
+Start: lock, parameters, routes and endpoints, listen, workers, interception, ``ready``. The LAN is taken
+only once somebody serves it, and whatever fails on the way is taken back. Stop: interception first, so that
+new connections go out directly while the old ones are ended.
 """
 
 from __future__ import annotations
@@ -174,9 +174,10 @@ class Daemon:
 
     async def _start(self) -> None:
         config = self._config
-        self._open_doors(config)
         # Interception may be left from a crash, with workers that still serve it: leave it to them.
         self._keeper.reconcile(interception=False)
+        # After the kernel's parameters: accepted sockets get the buffers that the listening one had first.
+        self._open_doors(config)
         await self._supervisor.renew(self._count(config))
         await self._renew_courier(config)
         self._keeper.reconcile()

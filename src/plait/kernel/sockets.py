@@ -114,10 +114,11 @@ def tune(sock: socket.socket) -> None:
         pass
 
 
-def ask_often(sock: socket.socket, often: bool) -> None:
-    """Probe the peer (all subflows that are idle) once a second, or as seldom as usual again."""
-    if often:
-        _keepalive(sock, 1, 1, 3)
+def ask_often(sock: socket.socket, unanswered: int) -> None:
+    """Probe the peer (all subflows that are idle) once a second, until so many in a row had no answer: then
+    that subflow is over. With 0 as seldom as usual again."""
+    if unanswered:
+        _keepalive(sock, 1, 1, unanswered)
     else:
         _keepalive(sock)
 

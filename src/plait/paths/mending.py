@@ -26,11 +26,11 @@ _FIRST_PAUSE = 1.0
 not help, up to:"""
 _PAUSE_STRANDED, _PAUSE_PARTLY, _LONGEST_PAUSE = 5.0, 10.0, 60.0
 """While some have no subflow at all; while others have one on this path, so that it can be had; otherwise."""
-_OFTEN, _OFTEN_WITHIN, _OFTEN_PAUSE = 12, 30.0, 5.0
+_OFTEN, _OFTEN_WITHIN, _OFTEN_PAUSE = 20, 30.0, 5.0
 """So many attempts within so many seconds, each of which helped: something kills them as quickly as they
 come, and the others are not disturbed more often than this for it."""
 _APART = 0.75
-"""Seconds between two paths: nobody is to lose all subflows at once."""
+"""Seconds between two paths: nobody who moves is to lose all subflows at once."""
 _STALE = 3.0
 """Seconds after which a worker that says nothing more has no say."""
 _HOPELESS = 4
@@ -100,13 +100,12 @@ class Mending:
                 worker: (at, lack) for worker, (at, lack) in path.reports.items() if now - at < _STALE
             }
             lacks = [lack for _, lack in path.reports.values()]
-            if (
-                name not in sound
-                or not lacks
-                or found
-                or now < max(path.not_before, self._mended + _APART)
-                or max(each.longest for each in lacks) < _patience(lacks)
-            ):
+            if name not in sound or not lacks or now < path.not_before:
+                continue
+            if max(each.longest for each in lacks) < _patience(lacks):
+                continue
+            alone = any(each.stranded for each in lacks) and not any(each.moving for each in lacks)
+            if now < self._mended + _APART and not alone:
                 continue
             path.reports.clear()
             path.tried.append(now)

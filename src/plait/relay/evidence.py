@@ -62,6 +62,11 @@ class _Watched:
         self.backlog = Backlog()
         self.nudge = Nudge()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing moves, is under way or is waited for."""
+        return not self.nudge.asking and all(record.idle for record in self.records.values())
+
 
 class Evidence:
     """Looks at the sessions of a pump that lead to exits; ``say`` gets the messages for control."""
@@ -141,9 +146,8 @@ class Evidence:
             elif asking and session.exit and session not in busy:
                 self._idle.append(session)
         for session, watched in list(busy.items()):
-            if now - watched.moved_at > BUSY_FOR and all(record.idle for record in watched.records.values()):
+            if now - watched.moved_at > BUSY_FOR and watched.at_rest:
                 del busy[session]
-                watched.nudge.rest(partial(ask_often, session.far))
                 _towards_tunnel(session).backlog = None
                 self._doubted.pop(session, None)
 
@@ -171,12 +175,13 @@ class Evidence:
             watched = self._busy[session]
             seen = _ask(session)
             self._bound(session, watched.backlog, seen, now)
+            found = seen.flows
+            # At both ends: one that the other end has lost counts against the few that a connection may have.
+            watched.nudge.look(found, now, partial(ask_often, _towards_tunnel(session).sink))
             if not session.exit:
                 # A gateway's with our own exit: the paths are the gateway's to judge.
                 continue
-            found = seen.flows
             self._note_subflows(session, found, now)
-            watched.nudge.look(found, now, partial(ask_often, session.far))
             former, watched.records = watched.records, {}
             reading = session.down.pending is None
             for flow in found:

@@ -4,6 +4,11 @@ A NAT that forgot, or a far end that has given a subflow up, leaves one behind t
 nothing, so nothing tells it, and it stays for as long as the connection does. Keep-alive probes would, but
 every few minutes at most, or they would keep radios awake. So they are made frequent for some seconds when
 a subflow that has carried stands still while others of its connection do not.
+
+When all that have carried stand still together there is mostly nothing to say any more; but if all of them
+were forgotten there is, and nobody would ever hear of it. So they are asked as well, once for what they have
+carried, and an answer is all that can come of it: silence may mean that the whole house is offline for a
+moment, which a connection outlives.
 """
 
 from __future__ import annotations
@@ -12,16 +17,23 @@ from collections.abc import Callable, Sequence
 
 from plait.kernel.mptcp_info import Subflow
 
-_QUIET_MS = 1500.0
+_QUIET_MS = 700.0
 _LIVELY_MS = 300.0
 _CARRIED = 4000
 """Bytes from which on a subflow has carried."""
 _FOR = 8.0
-"""Seconds of frequent probes: one a second, and three without an answer end the subflow."""
+"""Seconds of frequent probes, one a second."""
+_DEADLY = 3
+"""Probes without an answer that end a subflow while others are lively."""
+_HARMLESS = 60
+"""More than are sent."""
+
+Ask = Callable[[int], None]
+"""Makes probes frequent, so many without an answer being the end of a subflow; 0: as usual again."""
 
 
 class Nudge:
-    """For one connection. ``ask`` makes its probes frequent, or normal again."""
+    """For one connection."""
 
     __slots__ = ("_asked", "_until", "_vouched")
 
@@ -32,10 +44,11 @@ class Nudge:
         self._vouched: dict[int, int] = {}
         """The same of those that have answered: they simply are not used."""
 
-    def look(self, flows: Sequence[Subflow], now: float, ask: Callable[[bool], None]) -> None:
+    def look(self, flows: Sequence[Subflow], now: float, ask: Ask) -> None:
         """What the subflows look like now."""
         if not self._asked:
-            if len(flows) < 2 or min(flow.last_heard_ms for flow in flows) > _LIVELY_MS:
+            heard_ms = min((flow.last_heard_ms for flow in flows), default=0.0)
+            if _LIVELY_MS < heard_ms <= _QUIET_MS:
                 return
             quiet = {
                 flow.local_port: _carried(flow)
@@ -46,20 +59,19 @@ class Nudge:
             }
             if quiet:
                 self._asked, self._until = quiet, now + _FOR
-                ask(True)
+                ask(_DEADLY if heard_ms <= _LIVELY_MS else _HARMLESS)
             return
         here = {flow.local_port: flow for flow in flows}
         waiting = [port for port in self._asked if port in here and here[port].last_heard_ms > _QUIET_MS]
         if now >= self._until or not waiting:
             self._vouched = {port: _carried(flow) for port, flow in here.items() if port in self._asked}
             self._asked = {}
-            ask(False)
+            ask(0)
 
-    def rest(self, ask: Callable[[bool], None]) -> None:
-        """The connection is not looked at any more."""
-        if self._asked:
-            self._asked = {}
-            ask(False)
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is waited for."""
+        return bool(self._asked)
 
 
 def _carried(flow: Subflow) -> int:

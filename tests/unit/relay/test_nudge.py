@@ -19,19 +19,20 @@ def flow(port: int, heard: int, carried: int = 100_000) -> Subflow:
 class Asked:
     def __init__(self) -> None:
         self.nudge = Nudge()
-        self.said: list[tuple[float, bool]] = []
+        self.said: list[tuple[float, int]] = []
 
     def look(self, now: float, *flows: Subflow) -> None:
-        self.nudge.look(flows, now, lambda often: self.said.append((now, often)))
+        self.nudge.look(flows, now, lambda unanswered: self.said.append((now, unanswered)))
 
 
 @pytest.mark.parametrize(
     "flows",
     [
-        [flow(1, 2000)],
+        [flow(1, 10)],
         [flow(1, 10), flow(2, 20)],
-        [flow(1, 10), flow(2, 1400)],
-        [flow(1, 2000), flow(2, 2000)],  # nothing moves at all
+        [flow(1, 10), flow(2, 600)],
+        [flow(1, 500), flow(2, 2000)],  # neither lively nor at a standstill
+        [flow(1, 2000, carried=1), flow(2, 2000, carried=1)],
         [flow(1, 10), flow(2, 9000, carried=1)],  # a backup that stands ready
         [],
     ],
@@ -48,28 +49,36 @@ def test_one_that_answers_is_not_asked_again_until_it_has_carried() -> None:
     asked.look(1.0, flow(1, 10), flow(2, 1600))
     asked.look(1.1, flow(1, 10), flow(2, 1700))
     asked.look(2.2, flow(1, 10), flow(2, 50))
-    assert asked.said == [(1.0, True), (2.2, False)]
+    assert asked.said == [(1.0, 3), (2.2, 0)]
     asked.look(9.0, flow(1, 10), flow(2, 5000))
     assert len(asked.said) == 2
     asked.look(10.0, flow(1, 10), flow(2, 5, carried=200_000))
     asked.look(12.0, flow(1, 10), flow(2, 1600, carried=200_000))
-    assert asked.said[2:] == [(12.0, True)]
+    assert asked.said[2:] == [(12.0, 3)]
 
 
 def test_one_that_is_gone_ends_the_questions_and_so_does_time() -> None:
     asked = Asked()
     asked.look(1.0, flow(1, 10), flow(2, 1600))
     asked.look(4.0, flow(1, 10))
-    assert asked.said == [(1.0, True), (4.0, False)]
+    assert asked.said == [(1.0, 3), (4.0, 0)]
     asked = Asked()
     for now in range(1, 40):
         asked.look(float(now), flow(1, 10), flow(2, 1600 + 1000 * now))
-    assert asked.said == [(1.0, True), (9.0, False)], "the kernel could not tell: it is let be"
+    assert asked.said == [(1.0, 3), (9.0, 0)], "the kernel could not tell: it is let be"
 
 
-def test_a_connection_that_comes_to_rest_is_asked_no_more() -> None:
+def test_all_that_stand_still_are_asked_and_outlive_silence() -> None:
     asked = Asked()
-    asked.nudge.rest(lambda often: asked.said.append((0.0, often)))
-    asked.look(1.0, flow(1, 10), flow(2, 1600))
-    asked.nudge.rest(lambda often: asked.said.append((2.0, often)))
-    assert asked.said == [(1.0, True), (2.0, False)]
+    asked.look(1.0, flow(1, 650), flow(2, 800))
+    asked.look(1.1, flow(1, 750), flow(2, 900))
+    ((at, unanswered),) = asked.said
+    assert at == 1.1
+    assert unanswered > 8, "the whole house may be offline for a moment"
+    assert asked.nudge.asking
+    asked.look(1.2, flow(1, 30), flow(2, 20))
+    assert asked.said[1:] == [(1.2, 0)]
+    assert not asked.nudge.asking
+    for tenth in range(7, 100):
+        asked.look(2.0 + tenth / 10, flow(1, 100 * tenth), flow(2, 100 * tenth))
+    assert len(asked.said) == 2, "they have carried nothing since"

@@ -1,7 +1,8 @@
 """A dial-up link between two nodes, made of two TUN devices.
 
-Point to point, without Ethernet, neighbours or a router, as ppp devices are. Real ones need a kernel with PPP, which not every machine that runs the tests has.
-Packets are carried from one to the other by a thread of the test, as bytes, and can be stopped.
+Point to point, without Ethernet, neighbours or a router, as ppp devices are. Real ones need a kernel with
+PPP, which not every machine that runs the tests has. Packets are carried from one to the other by a thread
+of the test, as bytes, and can be stopped.
 """
 
 from __future__ import annotations

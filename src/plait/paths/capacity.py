@@ -11,6 +11,9 @@ _TRAINS = 3
 _TRAIN_LASTS = 1800.0
 _RATE_LASTS = 30.0
 """Seconds for which a delivery rate seen by TCP is worth more than a train."""
+_SUSTAINED = 4.0
+"""A rate counts when so much of it was carried for a window: a request at the begin of a download is
+delivered at some rate, too, that says nothing."""
 _WINDOW = 0.5
 """Seconds over which carried bytes make a rate."""
 _FADES = 300.0
@@ -145,7 +148,7 @@ class Capacity:
         self._at = now
         self._up.carried(acked, now)
         self._down.carried(received, now)
-        if rate:
+        if rate and self._up.carrying >= rate / _SUSTAINED:
             self._up.rate(rate, now)
 
     def busy(self, now: float) -> bool:

@@ -90,10 +90,10 @@ def test_a_rate_that_tcp_found_beats_a_train() -> None:
 def test_of_several_rates_the_highest_counts_for_a_while() -> None:
     capacity = Capacity()
     for step, rate in enumerate((5, 9, 7, 6)):
-        capacity.carried(0, 0, rate * 1_000_000, float(step))
+        moved(capacity, 1.0, up=2_500_000, rate=rate * 1_000_000, start=float(step))
     assert capacity.up(4.0) == 9_000_000
-    capacity.carried(0, 0, 3_000_000, 30.0)
-    assert capacity.up(30.0) == 3_000_000
+    now = moved(capacity, 1.0, up=2_500_000, rate=3_000_000, start=30.0)
+    assert capacity.up(now) == 3_000_000
 
 
 def test_a_path_that_carries_a_fraction_of_what_it_did_may_have_been_throttled() -> None:
@@ -158,3 +158,10 @@ def test_a_train_contradicts_only_where_it_is_believed() -> None:
     assert capacity.contradicted(2_000_000, 9_000_000, 1.0)
     now = moved(capacity, 3.0, down=15_000_000, start=1.0)
     assert not capacity.contradicted(2_000_000, 1_000_000, now)
+
+
+def test_a_request_in_a_download_tells_no_rate() -> None:
+    capacity = Capacity()
+    capacity.train(30_000_000, 40_000_000, 0.0)
+    now = moved(capacity, 3.0, up=10_000, down=30_000_000, rate=600_000)
+    assert capacity.up(now) == 30_000_000

@@ -68,6 +68,25 @@ def test_a_reset_subflow_comes_back(
     wait_for("both links again", lambda: stream.at_rate(BOTH), within=20)
 
 
+def test_one_that_has_lost_all_its_subflows_goes_on_each_time(
+    street: Street, plaits: tuple[Plait, Plait], stream: Stream
+) -> None:
+    """It stands still with both links well; and that it was mended before does not count against it."""
+    gateway, _ = plaits
+    rules = "add table inet cutter; add chain inet cutter in { type filter hook input priority 0; };"
+    rule = "add rule inet cutter in tcp dport 8388 reject with tcp reset"
+    for _ in range(5):
+        street.exit.run("nft", rules + rule)
+        try:
+            wait_for(
+                "all subflows to be gone", lambda: on_path(gateway, 1) + on_path(gateway, 2) == 0, within=20
+            )
+        finally:
+            street.exit.run("nft", "delete table inet cutter")
+        wait_for("both links again", lambda: stream.at_rate(BOTH), within=20)
+    assert "taken out" not in gateway.log()
+
+
 def test_something_on_the_way_forgets(street: Street, plaits: tuple[Plait, Plait], stream: Stream) -> None:
     """As a NAT does that starts afresh: what it knew of one link's connections vanishes, without a word to
     either side, while new ones and echoes pass."""

@@ -104,7 +104,12 @@ def desired(
     if udp or (mptcp and config.gateway.intercept is Intercept.TPROXY):
         routes, rules = _delivery(snapshot)
     if tunnel:
-        versions = {address.address.version for address in snapshot.addresses if address.index == tunnel}
+        # The kernel gives the device a link-local address, whatever the tunnel carries.
+        versions = {
+            each.address.version
+            for each in snapshot.addresses
+            if each.index == tunnel and not each.address.is_link_local
+        }
         into, by = carrying.routing(tunnel, versions)
         routes += into
         rules += by

@@ -12,9 +12,10 @@ from plait.config.model import Config, Exit, Gateway, Intercept, IPAddress, Mode
 from plait.paths import policy
 from plait.paths.choice import ways
 from plait.paths.diff import diff
+from plait.paths.marks import TABLE_TUNNEL
 from plait.paths.model import Endpoint, EndpointFlags, HostState, Snapshot
 
-from .scene import ATTIC, FAR, config, host, path, told, with_routes
+from .scene import ATTIC, FAR, config, host, index, path, told, with_routes
 
 WANS = host(wan1="10.1.1.78/24", wan2="10.2.2.78/24", wan3="10.3.3.78/24")
 DEFAULTS = ["default via 10.1.1.1 dev wan1", "default via 10.2.2.1 dev wan2 metric 5"]
@@ -338,3 +339,15 @@ def test_networks_are_compared_within_their_family() -> None:
         family = ip_network(local, strict=False).version
         assert {each.dst.version for each in state.routes if each.table == 18801} == {family}
         assert len(state.endpoints) == (remote.version == family)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "versions"),
+    [("10.188.0.2/16 fe80::1/64", {4}), ("fd18::2/64 fe80::1/64", {6}), ("10.188.0.2/16 fd18::2/64", {4, 6})],
+)
+def test_the_tunnel_carries_what_it_has_addresses_for(addresses: str, versions: set[int]) -> None:
+    """The kernel gives every device a link-local address: that must not draw IPv6 into an IPv4 tunnel."""
+    snapshot = host(wan1="10.1.1.78/24", tun0=addresses)
+    state = policy.desired(config(path("wan1")), snapshot, ATTIC, told({}), tunnel=index("tun0"))
+    assert {route.dst.version for route in state.routes if route.table == TABLE_TUNNEL} == versions
+    assert {rule.family for rule in state.rules if rule.table == TABLE_TUNNEL} == versions

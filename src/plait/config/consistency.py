@@ -169,12 +169,19 @@ def _proxies(draft: Draft) -> None:
 
 
 def _ports(draft: Draft) -> None:
-    """The interceptor takes one port for each exit, counting up from ``gateway.port``."""
+    """The interceptor takes one port for each exit, counting up from ``gateway.port``; with rules by domain
+    one more, for UDP."""
+    names = any(rule.value.domain for rule in draft.rules)
     for item in draft.gateways[:1]:
         first, last = item.value.port, item.value.port + max(len(draft.peers), 1) - 1
-        if last > 65535:
-            problem = f"{len(draft.peers)} exits need the ports {first} to {last}"
+        if last + names > 65535:
+            whose = f"{len(draft.peers)} exits{' and rules by domain' if names else ''}"
+            problem = f"{whose} need the ports {first} to {last + names}"
             item.table.fault("port", problem, "begin lower; the highest port is 65535")
+        for role in draft.exits[:1] if names else ():
+            if role.value.port == last + 1:
+                fix = "rules by domain need one port more than the exits"
+                role.table.fault("port", f"{last + 1} is taken by the interceptor", fix)
         taken = f"{first}" if first == last else f"{first} to {last}"
         others = [("port", role.table, role.value.port) for role in draft.exits[:1]]
         others += [("listen", proxy.table, proxy.value.listen[1]) for proxy in draft.proxies]

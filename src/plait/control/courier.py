@@ -17,7 +17,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from plait.config.model import Config
-from plait.control.errands import TunnelEnds, UdpDoor, away_order, home_order, open_port, udp_doors
+from plait.control.domains import Domains
+from plait.control.errands import (
+    TunnelEnds,
+    UdpDoor,
+    away_order,
+    home_order,
+    names_order,
+    open_port,
+    udp_doors,
+)
 from plait.control.faces import Lender
 from plait.courier.orders import CourierJob
 from plait.errors import PlaitError
@@ -78,6 +87,7 @@ class Courier:
         self._paces: dict[str, float] = {}
         self._terms: dict[str, object] = {}
         self._barred: list[str] = []
+        self._domains = Domains()
         self._asked = 0
         self._stopping = False
         self.lodged: Callable[[list[str], int], None] | None = None
@@ -124,7 +134,8 @@ class Courier:
                 away_order(config, peer, [fd for door, fd in fds if door.exit == peer.name])
                 for peer in config.peers
             ],
-            home=home_order(config, [fd for door, fd in fds if not door.exit]),
+            home=home_order(config, [fd for door, fd in fds if not door.handed]),
+            names=names_order(config, [fd for door, fd in fds if door.names]),
             uid=uid,
             gid=gid,
             verbose=verbose,
@@ -238,6 +249,7 @@ class Courier:
         await self._end(self._running)
         if self._lender is not None:
             self._lender.close()
+        self._domains.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -261,11 +273,12 @@ class Courier:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited = [theirs.fileno(), *(job.home.doors if job.home else ())]
         inherited += [fd for away in job.aways for fd in away.doors]
+        inherited += job.names.doors if job.names else ()
         inherited += [fd for fd in (job.tun, job.home.tun if job.home else -1) if fd >= 0]
         if self._lender is not None:
             self._lender.close()
             self._lender = None
-        if any(away.doors for away in job.aways):
+        if job.names is not None or any(away.doors for away in job.aways):
             self._lender = Lender(frozenset(map(pack, self._own)))
             job = replace(job, lender=self._lender.theirs.fileno())
             inherited.append(job.lender)
@@ -359,6 +372,11 @@ class Courier:
                 self._listener.silent(name, path, sent)
             case {"capacity": {"exit": str(name), "path": str(path), "up_bps": up, "down_bps": down}}:
                 self._listener.capacity(name, path, up, down)
+            case {"learn": int(told), "found": list(found)}:
+                names = self._job.names if self._job is not None else None
+                # Of no use or not: the answer waits for nothing any longer.
+                self._domains.learn(names.sets if names is not None else (), found)
+                self._tell({"learnt": told})
             case {"offer": {"exit": str(name), "serves": bool(serves)}}:
                 if self.offered is not None:
                     self.offered(name, serves)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plait.config.model import Config, Method, Peer, UdpVia
-from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
+from plait.courier.orders import AwayOrder, CourierJob, HomeOrder, NamesOrder
 from plait.errors import PlaitError
 from plait.kernel.udp import open_door, open_interceptor
-from plait.paths.intercept import ports
+from plait.paths.intercept import names_port, ports, takes_names
+from plait.paths.nftext import seen
 from plait.wire.cipher import Key
 from plait.wire.greeting import preshared
 
@@ -53,6 +54,13 @@ class UdpDoor:
     port: int
     exit: str = ""
     """The exit for which nftables hands datagrams over here; empty for a port of our own exit."""
+    names: bool = False
+    """Whether nftables hands over DNS answers here."""
+
+    @property
+    def handed(self) -> bool:
+        """Whether what comes was sent to others, and is handed over."""
+        return bool(self.exit) or self.names
 
 
 def identity_of(run_dir: Path, macs: Iterable[str]) -> bytes:
@@ -73,7 +81,17 @@ def udp_doors(config: Config) -> list[UdpDoor]:
     if config.gateway is not None and config.gateway.udp is UdpVia.SHADOWSOCKS:
         for name, port in ports(config).items():
             doors += [UdpDoor("0.0.0.0", port, name), UdpDoor("::", port, name)]
+    if takes_names(config):
+        doors += [UdpDoor(address, names_port(config), names=True) for address in ("0.0.0.0", "::")]
     return doors
+
+
+def names_order(config: Config, doors: list[int]) -> NamesOrder | None:
+    """How DNS answers are looked at, if they are; ``doors`` are descriptors."""
+    if not takes_names(config):
+        return None
+    sets = {seen(rule): sorted(rule.domain) for rule in config.rules if rule.domain}
+    return NamesOrder(doors=doors, sets=sets)
 
 
 def away_order(config: Config, peer: Peer, doors: list[int]) -> AwayOrder:
@@ -134,7 +152,7 @@ async def open_port(door: UdpDoor) -> socket.socket | None:
     address, port = door.address, door.port
     for attempt in range(_TRIES):
         try:
-            return (open_interceptor if door.exit else open_door)(address, port)
+            return (open_interceptor if door.handed else open_door)(address, port)
         except OSError as error:
             if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 return None
@@ -142,10 +160,10 @@ async def open_port(door: UdpDoor) -> socket.socket | None:
                 where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
                 taken = error.errno == errno.EADDRINUSE
                 raise PlaitError(
-                    f"{'interceptor' if door.exit else 'exit'}: UDP {where} "
+                    f"{'interceptor' if door.handed else 'exit'}: UDP {where} "
                     + ("is taken" if taken else f"can't be listened on: {error.strerror}"),
                     f"see who has it with: ss -Hulnp sport = :{port}; "
-                    f"or set another port in [{'gateway' if door.exit else 'exit'}]"
+                    f"or set another port in [{'gateway' if door.handed else 'exit'}]"
                     if taken
                     else None,
                 ) from None

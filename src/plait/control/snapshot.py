@@ -31,6 +31,8 @@ class Datagrams:
     total: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     """Clients' datagrams that went nowhere."""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """What became of DNS answers that were looked at for rules by domain."""
     strangers: Mapping[str, int] = field(default_factory=dict)
     """Datagrams of any kind, probes and the tunnel's too, that nobody could prove to have sent just now."""
     up_bytes: int = 0
@@ -44,8 +46,8 @@ def datagrams(tally: Mapping[str, object] | None) -> Datagrams:
     strangers, udp = tally["strangers"], tally["udp"]
     assert isinstance(strangers, dict)
     assert isinstance(udp, dict)
-    names = ("open", "total", "outcomes", "up_bytes", "down_bytes")
-    return Datagrams(strangers=strangers, **{name: udp[name] for name in names if name in udp})
+    told = ("open", "total", "outcomes", "names", "up_bytes", "down_bytes")
+    return Datagrams(strangers=strangers, **{name: udp[name] for name in told if name in udp})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

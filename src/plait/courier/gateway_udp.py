@@ -90,6 +90,8 @@ class GatewayUdp:
         """Of another exit, which serves whoever is new here while ours is not well."""
         self._lent: dict[Client, GatewayUdp] = {}
         """Whose association is another exit's, and stays there."""
+        self.asked: Callable[[Client, Face, bytes], None] | None = None
+        """Told of each question to a DNS server."""
         self.own = own
         """The host's own addresses, packed: nobody can have written to those through us."""
         self.total = 0
@@ -135,7 +137,7 @@ class GatewayUdp:
                 payload, control, _, client = sock.recvmsg(_LARGEST, _CONTROL)
             except OSError:
                 return
-            target = _target(control)
+            target = origin(control)
             # What was sent to our own addresses has come here by itself; going on would be a loop.
             if target is None or target[0] in self.own or not target[1]:
                 self.dropped += 1
@@ -164,6 +166,8 @@ class GatewayUdp:
             self.dropped += 1
             return
         self._prepare(target)
+        if target[1] == _DNS and self.asked is not None:
+            self.asked(client, target, payload)
         try:
             sock.send(association.talk.seal(encode_packed(*target), payload))
         except OSError:
@@ -264,7 +268,7 @@ class GatewayUdp:
                 self._close(self._known.pop(client))
 
 
-def _target(control: list[tuple[int, int, bytes]]) -> Face | None:
+def origin(control: list[tuple[int, int, bytes]]) -> Face | None:
     """Whom a datagram was for (IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR): ip(7), udp(7)."""
     for level, kind, value in control:
         if level == socket.IPPROTO_IP and kind == IP_RECVORIGDSTADDR:

@@ -9,6 +9,7 @@
                         {"own": [address, ...]}            the host's addresses
                         {"serving": {exit: exit}}          which exit serves new clients meant for each
                         {"terms": {path: [mode, weight, up]}}   how the tunnel may use paths
+                        {"learnt": id}                     the addresses of this "learn" are in their sets
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening
                         {"echo": {"exit", "path", "sent", "rtt_us"}}
@@ -17,6 +18,7 @@
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
                         {"offer": {"exit", "serves"}}      it serves the tunnel and we have none, or no more
                         {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
+                        {"learn": id, "found": [[set, address, seconds], ...]}   see `courier.names`
                         {"answer": id, "tally": {...}}
                         {"tally": {...}}                   last of all
 
@@ -82,6 +84,16 @@ class HomeOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamesOrder:
+    """That DNS answers are looked at."""
+
+    doors: list[int]
+    """Inherited sockets at which nftables hands over answers."""
+    sets: dict[str, list[str]]
+    """The domains for each pair of sets, by the sets' name without its version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CourierJob:
     """All that a courier needs to know when it starts."""
 
@@ -100,6 +112,8 @@ class CourierJob:
     """The exit that the tunnel leads to."""
     mtu: int = 0
     """Most bytes of an inner packet."""
+    names: NamesOrder | None = None
+    """None where no rule is about domains."""
 
     def to_json(self) -> JsonObject:
         """As it travels."""
@@ -112,4 +126,6 @@ class CourierJob:
         fields["aways"] = [AwayOrder(**order) for order in raw["aways"]]  # type: ignore[attr-defined]
         home = raw["home"]
         fields["home"] = HomeOrder(**home) if isinstance(home, dict) else None
+        names = raw["names"]
+        fields["names"] = NamesOrder(**names) if isinstance(names, dict) else None
         return cls(**fields)  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""All of the courier's Shadowsocks UDP: what it serves as a gateway, and what as an exit."""
+"""All of the courier's Shadowsocks UDP: what it serves as a gateway, and what as an exit; and the look at
+DNS answers, which come by it or beside it."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from plait.courier.exit_udp import ExitUdp
-from plait.courier.faces import Faces
-from plait.courier.gateway_udp import GatewayUdp
+from plait.courier.faces import Face, Faces
+from plait.courier.gateway_udp import Client, GatewayUdp
 from plait.courier.home import Home
+from plait.courier.names import Names
 from plait.courier.orders import CourierJob, HomeOrder, WayOrder
 from plait.courier.tally import Tally
 from plait.kernel.sockets import pack
@@ -26,17 +29,34 @@ from plait.wire.cipher import Key
 class Parcels:
     """Built while privileges are still there; ``home`` hands over what is not the tunnel's."""
 
-    def __init__(self, loop: Loop, job: CourierJob, home: Home | None, tally: Tally) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        job: CourierJob,
+        home: Home | None,
+        tally: Tally,
+        say: Callable[[JsonObject], None] = lambda message: None,
+    ) -> None:
+        """``say`` tells control."""
         self._gateways: dict[str, GatewayUdp] = {}
         self._exit: ExitUdp | None = None
         self._faces: Faces | None = None
+        self._names: Names | None = None
         if job.lender >= 0:
             self._faces = Faces(loop, socket.socket(fileno=job.lender))
+            send: Callable[[Face, bytes, Client], None] = self._faces.send
+            if job.names is not None:
+                self._names = Names(loop, job.names.sets, say, send)
+                send = self._names.deliver
+                for fd in job.names.doors:
+                    self._names.serve(socket.socket(fileno=fd))
             for order in job.aways:
                 if not order.doors:
                     continue
                 key = _key(order.method, order.secret)
-                gateway = GatewayUdp(loop, key, tally, self._faces.prepare, self._faces.send)
+                gateway = GatewayUdp(loop, key, tally, self._faces.prepare, send)
+                if self._names is not None:
+                    gateway.asked = self._names.ask
                 for fd in order.doors:
                     gateway.serve(socket.socket(fileno=fd))
                 self._gateways[order.name] = gateway
@@ -63,13 +83,19 @@ class Parcels:
             packed = frozenset(pack(text) for text in own)
             for gateway in self._gateways.values():
                 gateway.own = packed
+            if self._names is not None:
+                self._names.own = packed
             if self._exit is not None:
                 self._exit.admission.own(ip_address(text) for text in own)
+        if isinstance(number := message.get("learnt"), int) and self._names is not None:
+            self._names.learnt(number)
         if isinstance(barred := message.get("bar"), list) and self._exit is not None:
             self._exit.bar(frozenset(barred))
 
     def close(self) -> None:
         """End all."""
+        if self._names is not None:
+            self._names.close()
         for gateway in self._gateways.values():
             gateway.close()
         if self._exit is not None:
@@ -91,6 +117,7 @@ class Parcels:
             "up_bytes": sum(gateway.up for gateway in gateways) + (end.up.total() if end else 0),
             "down_bytes": sum(gateway.down for gateway in gateways) + (end.down.total() if end else 0),
             "outcomes": {word: count for word, count in outcomes.items() if count},
+            "names": dict(self._names.outcomes) if self._names else {},
             "users": {user: [end.up[user], end.down[user]] for user in users} if end else {},
         }
 

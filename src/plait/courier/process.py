@@ -63,7 +63,7 @@ class Courier:
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
         if methods - {"none"}:
             noise.load()
-        self._parcels = Parcels(self.loop, job, self._home, self.tally)
+        self._parcels = Parcels(self.loop, job, self._home, self.tally, self._channel.say)
         self._handle_signals()
         privileges.drop(job.uid, job.gid)
         self._channel.attach(self.loop, self._obey, self._control_gone)

@@ -14,7 +14,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from sys import byteorder
 
 NETLINK_ROUTE = 0
@@ -34,6 +34,8 @@ F_CREATE = 0x400
 NLA_F_NESTED = 0x8000
 _NLA_TYPE_MASK = 0x3FFF
 
+_BATCH_BEGIN = 0x10
+_BATCH_END = 0x11
 _MSG_ERROR = 2
 _MSG_DONE = 3
 _HEADER = struct.Struct("=IHHII")
@@ -130,6 +132,39 @@ class Netlink:
                     return answers
                 answers.append(body)
 
+    def batch(self, subsystem: int, messages: Sequence[tuple[int, bytes, int]]) -> None:
+        """Have several things done, all of them or none, in order: each a type, a payload and flags
+        (nfnetlink's batches: net/netfilter/nfnetlink.c).
+
+        Raises :class:`NetlinkError` with the first refusal.
+        """
+        border = struct.pack("!BBH", 0, 0, subsystem)
+        framed = [(_BATCH_BEGIN, border, 0), *messages, (_BATCH_END, border, 0)]
+        # When all goes well only the last is acknowledged; others answer with an error or not at all.
+        last = len(framed) - 2
+        data = b""
+        first = self._sequence + 1
+        for index, (kind, payload, flags) in enumerate(framed):
+            self._sequence += 1
+            flags |= F_REQUEST | (F_ACK if index == last else 0)
+            data += _HEADER.pack(16 + len(payload), kind, flags, self._sequence, 0) + payload
+        self._socket.send(data)
+        refusal: NetlinkError | None = None
+        while True:
+            answered = -1
+            for what, flags, sequence, body in self._messages():
+                if what != _MSG_ERROR or not first <= sequence <= self._sequence:
+                    continue
+                answered = max(answered, sequence - first)
+                try:
+                    _raise_if_error(body, flags)
+                except NetlinkError as error:
+                    refusal = refusal or error
+            if refusal is not None:
+                raise refusal
+            if answered >= last:
+                return
+
     def dump(self, kind: int, payload: bytes) -> list[bytes]:
         """Ask for all of a kind. A dump that a change interrupted is asked for again."""
         for _ in range(_DUMP_TRIES):
@@ -162,14 +197,19 @@ class Netlink:
 
     def _receive(self, sequence: int) -> Iterator[tuple[int, int, bytes]]:
         """One datagram's messages as (type, flags, body); answers to earlier questions are dropped."""
+        for kind, flags, answered, body in self._messages():
+            if answered == sequence:
+                yield kind, flags, body
+
+    def _messages(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """One datagram's messages as (type, flags, sequence, body)."""
         data = self._socket.recv(_RECEIVE)
         offset = 0
         while offset + 16 <= len(data):
             length, kind, flags, answered, _port = _HEADER.unpack_from(data, offset)
             if length < 16:
                 return
-            if answered == sequence:
-                yield kind, flags, data[offset + 16 : offset + length]
+            yield kind, flags, answered, data[offset + 16 : offset + length]
             offset += (length + 3) & ~3
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import struct
@@ -77,7 +78,8 @@ def load(ruleset: Ruleset) -> None:
 
 
 def _elements(name: str) -> str:
-    """A line that adds again what a set of our table holds now, with a new time to live."""
+    """A line that adds again what a set of our table holds now: with a new time to live, or with what was
+    left of its own where it had been given one."""
     program = shutil.which("nft", path=_search_path())
     if program is None:
         return ""
@@ -95,7 +97,16 @@ def _elements(name: str) -> str:
     if not there:
         return ""  # no such set yet, or nothing in it
     found = (element.split() for element in rest.partition("}")[0].split(","))
-    return f"add element inet {NFT_TABLE} {name} {{ {', '.join(words[0] for words in found if words)} }}\n"
+    again = ", ".join(_again(words) for words in found if words)
+    return f"add element inet {NFT_TABLE} {name} {{ {again} }}\n"
+
+
+def _again(words: list[str]) -> str:
+    """An element as nft lists it: ``ADDRESS [timeout TIME] expires TIME``."""
+    if "timeout" not in words or words[-2] != "expires":
+        return words[0]
+    # Whole seconds will do; how nft writes less than one differs between its versions.
+    return f"{words[0]} timeout {re.sub(r'[0-9]+ms$', '', words[-1]) or '1s'}"
 
 
 def drop(table: str = NFT_TABLE) -> None:

@@ -30,6 +30,10 @@ Some facts about TPROXY in nftables:
   conntrack is asked: what answers somebody outside, who was let in by a port
   forwarding, say, is left alone. Conntrack must not see our own answers then: of
   somebody whom the client had not written to, one would look like such a visit.
+
+Rules by domain have us look at answers of DNS servers outside. Questions are only written down, with
+addresses, port and id, and go the way that they would have gone. An answer to one of them is handed over
+once NAT has given it the client's address back (priority dstnat + 1), and sent on by us.
 """
 
 from __future__ import annotations
@@ -58,11 +62,15 @@ from plait.paths.nftext import (
     learnt,
     matches,
     return_to,
+    seen,
 )
 
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 _NO_SYN = "tcp flags & (fin | syn | rst | ack) != syn"
 _MARK_OURS = f"meta mark set meta mark & {~FWMARK_MASK & 0xFFFFFFFF:#010x} | {FWMARK:#010x}"
+_AFTER_NAT = "dstnat + 1"
+_QUESTIONS = 4096
+"""Questions to DNS servers that are open at once, of one IP version; answers to more are not looked at."""
 _NOT_OURS = f"meta mark & {FWMARK_MASK:#010x} != {FWMARK:#010x}"
 
 
@@ -80,6 +88,19 @@ def takes_tcp(gateway: Gateway) -> bool:
 def takes_udp(gateway: Gateway) -> bool:
     """Whether the LAN's UDP is taken."""
     return gateway.udp is UdpVia.SHADOWSOCKS
+
+
+def takes_names(config: Config) -> bool:
+    """Whether answers of DNS servers are looked at: for rules by domain, where TPROXY is in use anyway."""
+    gateway = config.gateway
+    if gateway is None or not any(rule.domain for rule in config.rules):
+        return False
+    return takes_udp(gateway) or (takes_tcp(gateway) and gateway.intercept is Intercept.TPROXY)
+
+
+def names_port(config: Config) -> int:
+    """The UDP port at which those answers are handed over: the one after the exits'."""
+    return (config.gateway.port if config.gateway else 0) + len(config.peers)
 
 
 def ruleset(
@@ -126,6 +147,13 @@ def ruleset(
             *indent(_decisions(config, listening, taking, udp=True)),
             "}",
             "",
+        ]
+        guard.append(f"udp dport {braces(listening.values())} {_NOT_OURS} drop")
+    if takes_names(config):
+        body += _names(lan, names_port(config))
+        guard.append(f"udp dport {names_port(config)} {_NOT_OURS} drop")
+    if takes_udp(gateway) or takes_names(config):
+        body += [
             "chain answer_udp {",
             *indent(
                 [
@@ -136,7 +164,6 @@ def ruleset(
             "}",
             "",
         ]
-        guard.append(f"udp dport {braces(listening.values())} {_NOT_OURS} drop")
     guard += _guard_proxies(config)
     body += [
         "chain guard {",
@@ -154,7 +181,9 @@ def ruleset(
         *indent(body),
         "}",
     ]
-    kept = tuple(f"{learnt(rule)}v{version}" for rule in by_name for version in (4, 6))
+    kept = tuple(
+        f"{name}v{version}" for rule in by_name for name in (learnt(rule), seen(rule)) for version in (4, 6)
+    )
     return Ruleset(text="\n".join(lines) + "\n", digest=digest, kept=kept)
 
 
@@ -226,6 +255,33 @@ def _passing_udp(lan: str) -> list[str]:
         *return_to("exits"),
         *return_to("bypass"),
     ]
+
+
+def _names(lan: str, port: int) -> list[str]:
+    """Questions to DNS servers outside, for as long as an answer may come, and the answers to them."""
+    lines: list[str] = []
+    hear = [
+        "type filter hook prerouting priority mangle; policy accept;",
+        f"iifname != {lan} return",
+        "udp dport != 53 return",
+        "fib daddr type { local, broadcast, anycast, multicast } return",
+    ]
+    see = [f"type filter hook prerouting priority {_AFTER_NAT}; policy accept;", "udp sport != 53 return"]
+    for version, word in ((4, "ip"), (6, "ip6")):
+        # With the message's id, as clients check: whoever only guesses the port must teach us nothing.
+        asked = f"{word} saddr . udp sport . {word} daddr . @th,64,16"
+        lines += [
+            f"set asked{version} {{",
+            f"\ttypeof {asked}; flags dynamic,timeout; timeout 10s; size {_QUESTIONS};",
+            "}",
+            "",
+        ]
+        hear.append(f"update @asked{version} {{ {asked} }}")
+        see.append(
+            f"{word} daddr . udp dport . {word} saddr . @th,64,16 @asked{version} "
+            f"meta l4proto udp tproxy {word} to :{port} {_MARK_OURS} accept"
+        )
+    return [*lines, "chain hear_names {", *indent(hear), "}", "", "chain see_names {", *indent(see), "}", ""]
 
 
 def _decisions(config: Config, listening: Mapping[str, int], taking: bool, *, udp: bool = False) -> list[str]:

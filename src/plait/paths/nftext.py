@@ -27,10 +27,13 @@ RESERVED: tuple[IPNetwork, ...] = (
 """Not taken unless a rule names them: what RFC 6890 does not let into the Internet. The documentation
 and benchmark ranges are left out: nobody lives there, and labs use them as their Internet."""
 
+SEEN_MOST = 16384
+"""Addresses of one version that a rule's domains have at most, as we have read them."""
+
 
 def matches(rule: Rule, protocol: str) -> list[str]:
-    """What a rule is about; one nftables rule for each IP version it can be about. None when it is not
-    about ``protocol`` at all."""
+    """What a rule is about; one nftables rule for each IP version it can be about, two where it is about
+    domains. None when it is not about ``protocol`` at all."""
     if rule.protocol and Protocol(protocol) not in rule.protocol:
         return []
     more = [f"ether saddr {braces(rule.mac)}"] if rule.mac else []
@@ -51,9 +54,10 @@ def matches(rule: Rule, protocol: str) -> list[str]:
             parts.append(f"{word} daddr {braces(destinations)}")
         elif rule.to is not Verdict.DIRECT:
             parts.append(f"{word} daddr != @reserved{version}")
-        if rule.domain:
-            parts.append(f"{word} daddr @{learnt(rule)}v{version}")
-        found.append(" ".join(parts + more))
+        if not rule.domain:
+            found.append(" ".join(parts + more))
+        for name in (learnt(rule), seen(rule)) if rule.domain else ():
+            found.append(" ".join([*parts, f"{word} daddr @{name}v{version}", *more]))
     return found
 
 
@@ -63,15 +67,22 @@ def learnt(rule: Rule) -> str:
     return "names_" + sha256(" ".join(sorted(rule.domain)).encode()).hexdigest()[:8]
 
 
+def seen(rule: Rule) -> str:
+    """The same for those that we have read in answers ourselves. They are apart, as they live as long as
+    the answer says, and must not fill the others or cut their lives short."""
+    return learnt(rule).replace("names", "seen")
+
+
 def learning(rule: Rule) -> list[str]:
-    """Those two sets, empty. An element that nobody adds again goes after a day: longer than any answer
+    """Those sets, empty. An element that nobody adds again goes after a day: longer than any answer
     that a resolver gives is kept by clients."""
     return [
         line
+        for name, life, size in ((learnt(rule), "1d", 65535), (seen(rule), "60s", SEEN_MOST))
         for version in (4, 6)
         for line in (
-            f"set {learnt(rule)}v{version} {{",
-            f"\ttype ipv{version}_addr; flags timeout; timeout 1d; size 65535;",
+            f"set {name}v{version} {{",
+            f"\ttype ipv{version}_addr; flags timeout; timeout {life}; size {size};",
             "}",
             "",
         )

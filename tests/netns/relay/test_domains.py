@@ -1,4 +1,4 @@
-"""Rules by domain, with a real dnsmasq that fills the sets and another that knows the names."""
+"""Rules by domain, with a real dnsmasq that knows the names: another fills the sets, or we do."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 import signal
 import socket
 import struct
+from ipaddress import ip_address
 
-from tests.netns.relay.places import PATIENCE, connect, exactly, inside, listen
+import pytest
+from tests.netns.relay.places import PATIENCE, connect, exactly, family_of, inside, listen
 from tests.netns.relay.street import (
     CLIENT,
     EXIT_OUT,
@@ -21,6 +23,7 @@ from tests.netns.relay.street import (
 )
 
 from plait.lab.node import wait_for
+from plait.wire import dns
 
 RULES = """
 [[rule]]
@@ -102,6 +105,81 @@ def test_what_dnsmasq_answers_is_ruled_by_its_name(street: Street) -> None:
     )
     assert seen_from(street, SERVER[4]) == CLIENT[4]
     assert seen_from(street, "198.51.100.2") == EXIT_OUT[4]
+    for plait in (gateway, exit):
+        assert plait.stop() == 0
+        assert plain_log(plait.log()), plait.log()
+
+
+NAMES = 20
+"""Names that are asked for in a row."""
+
+
+def ask_outside(street: Street, name: str, family: int, kind: int) -> list[str]:
+    """Ask the server's dnsmasq past the gateway's; gives the addresses."""
+    with inside(street.client), socket.socket(family_of(SERVER[family]), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(5.0)
+        for attempt in range(4):
+            sock.sendto(question(name, kind), (SERVER[family], 53))
+            try:
+                answer, place = sock.recvfrom(512)
+                break
+            except TimeoutError:
+                # A datagram may be lost on any way; resolvers ask again.
+                if attempt == 3:
+                    raise
+    assert place[:2] == (SERVER[family], 53)
+    return [str(ip_address(address)) for address, _ in dns.read(answer).addresses]
+
+
+@pytest.mark.parametrize("udp", ["direct", "shadowsocks", "tunnel"])
+def test_whoever_asks_another_resolver_is_ruled_at_once(street: Street, udp: str) -> None:
+    """Each name is new, has an address of its own, and is connected to as soon as the answer is there."""
+    street.direct_route()
+    where = [f"198.51.100.{100 + number}" for number in range(NAMES)]
+    where6 = [f"2001:db8:51::{100 + number}" for number in range(NAMES)]
+    for address in (*where, *where6):
+        street.server.run(
+            "ip", "addr", "replace", address, "dev", "lo", *(["nodad"] if ":" in address else [])
+        )
+    street.exit.run("ip", "route", "replace", "198.51.100.0/24", "via", SERVER[4])
+    street.exit.run("ip", "route", "replace", "2001:db8:51::/64", "via", SERVER[6])
+    known = [f"--host-record=n{n}.direct.test,{where[n]},{where6[n]}" for n in range(NAMES)]
+    street.server.popen(
+        "dnsmasq", *NO_FILES, "--listen-address=203.0.113.2", "--listen-address=2001:db8:113::2",
+        "--bind-interfaces", *known, "--cname=alias.test,n0.direct.test",
+        f"--host-record=other.test,{where[1]}",
+    )  # fmt: skip
+    exit = street.plait(street.exit, "exit", exit_config(rest="[tunnel]\nserve = true\n"))
+    gateway = street.plait(
+        street.gateway, "gateway", gateway_config(gateway_lines=f'udp = "{udp}"', rest=RULES)
+    )
+    gateway.until("the exit to be up", lambda status: status["exits"][0]["state"] == "up")
+    if udp == "tunnel":
+        gateway.until_log("tunnel: open")
+
+    def answers() -> bool:
+        try:
+            return ask_outside(street, "other.test", 4, 1) == [where[1]]
+        except OSError:
+            return False
+
+    wait_for("dnsmasq", answers, within=20.0)
+    assert seen_from(street, where[1]) == EXIT_OUT[4], "not by that name"
+    for number in range(NAMES):
+        name = f"N{number}.direct.test" if number else "alias.test"
+        assert ask_outside(street, name, 4 if number % 2 else 6, 1) == [where[number]]
+        assert seen_from(street, where[number]) == CLIENT[4], f"name {number}"
+        assert ask_outside(street, f"n{number}.direct.test", 4, 28) == [where6[number]]
+        assert seen_from(street, where6[number]) == CLIENT[6], f"name {number}"
+    told = gateway.status()["datagrams"]["names"]
+    assert told["learnt"] + told.get("too late", 0) == 2 * NAMES
+    left = street.gateway.run("nft", "list", "table", "inet", "plait").stdout
+    assert left.count("198.51.100.1") == NAMES
+    # Another table: what was learnt is still known, and ends when it would have.
+    gateway.rewrite(gateway.config.read_text() + '[[rule]]\nport = 9\nto = "block"\n')
+    os.kill(gateway.pid, signal.SIGHUP)
+    gateway.until_log("config reloaded")
+    assert seen_from(street, where[3]) == CLIENT[4]
     for plait in (gateway, exit):
         assert plait.stop() == 0
         assert plain_log(plait.log()), plait.log()

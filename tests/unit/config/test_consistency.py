@@ -88,6 +88,20 @@ EXACT = [
         ["gateway.port: 2 exits need the ports 65535 to 65536; begin lower; the highest port is 65535"],
     ),
     (
+        LAN.replace("[gateway]", "[gateway]\nport = 65535")
+        + PEER
+        + PATH
+        + '[[rule]]\nto = "direct"\ndomain = "example.org"',
+        [
+            "gateway.port: 1 exits and rules by domain need the ports 65535 to 65536; "
+            "begin lower; the highest port is 65535"
+        ],
+    ),
+    (
+        NODE.replace("[gateway]", "[gateway]\nport = 8387") + '[[rule]]\nto = "direct"\ndomain = "a.org"',
+        ["exit.port: 8388 is taken by the interceptor; rules by domain need one port more than the exits"],
+    ),
+    (
         NODE.replace("[gateway]", "[gateway]\nport = 8388"),
         ["exit.port: 8388 is taken by the interceptor; gateway.port gives it 8388"],
     ),

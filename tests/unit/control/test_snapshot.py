@@ -27,9 +27,16 @@ def test_nothing_adds_up_to_nothing() -> None:
 
 def test_what_the_courier_told() -> None:
     udp = {"open": 1, "total": 2, "up_bytes": 3, "down_bytes": 4, "outcomes": {"no address": 5}, "users": {}}
+    udp["names"] = {"learnt": 9}
     told = {"pid": 7, "sent": 8, "strangers": {"forged": 6}, "udp": udp}
     assert datagrams(told) == Datagrams(
-        open=1, total=2, up_bytes=3, down_bytes=4, outcomes={"no address": 5}, strangers={"forged": 6}
+        open=1,
+        total=2,
+        up_bytes=3,
+        down_bytes=4,
+        outcomes={"no address": 5},
+        strangers={"forged": 6},
+        names={"learnt": 9},
     )
     assert datagrams({"strangers": {}, "udp": {}}) == datagrams(None) == Datagrams()
 

@@ -12,7 +12,7 @@ from tests.unit.courier.posts import way
 from tests.unit.relay.turning import turn
 
 from plait.courier.faces import Face
-from plait.courier.gateway_udp import DNS_IDLE, IDLE, PATIENCE, GatewayUdp, _target
+from plait.courier.gateway_udp import DNS_IDLE, IDLE, PATIENCE, GatewayUdp, origin
 from plait.courier.tally import Tally
 from plait.kernel.udp import Letter, answer, open_door, receive
 from plait.relay.loop import IN, Loop
@@ -178,9 +178,9 @@ def test_a_full_table_pushes_the_oldest_out(bench: Bench) -> None:
 def test_whom_a_datagram_was_for() -> None:
     four = (2).to_bytes(2, "little") + (53).to_bytes(2, "big") + bytes((192, 0, 2, 1)) + bytes(8)
     six = (10).to_bytes(2, "little") + (53).to_bytes(2, "big") + bytes(4) + bytes(range(16)) + bytes(4)
-    assert _target([(socket.SOL_IP, 20, four)]) == DNS
-    assert _target([(1, 2, b""), (socket.IPPROTO_IPV6, 74, six)]) == (bytes(range(16)), 53)
-    assert _target([]) is None
+    assert origin([(socket.SOL_IP, 20, four)]) == DNS
+    assert origin([(1, 2, b""), (socket.IPPROTO_IPV6, 74, six)]) == (bytes(range(16)), 53)
+    assert origin([]) is None
 
 
 def test_what_was_sent_to_our_own_address_is_no_loop(bench: Bench) -> None:

@@ -115,7 +115,8 @@ def test_a_datagram_goes_out_and_its_answer_comes_back(world: World) -> None:
     assert world.borrowed == [world.place]
     figures = world.parcels.figures()
     assert figures == {
-        "open": 2, "total": 2, "up_bytes": 2, "down_bytes": 4, "outcomes": {}, "users": {"": [1, 2]},
+        "open": 2, "total": 2, "up_bytes": 2, "down_bytes": 4, "outcomes": {}, "names": {},
+        "users": {"": [1, 2]},
     }  # fmt: skip
 
 

@@ -62,3 +62,17 @@ def test_no_nft(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_comment_in_userdata(userdata: bytes, comment: str) -> None:
     assert nft._comment(userdata) == comment
+
+
+@pytest.mark.parametrize(
+    ("listed", "again"),
+    [
+        ("192.0.2.1 expires 23h59m59s880ms", "192.0.2.1"),
+        ("192.0.2.1 timeout 5m expires 4m59s880ms", "192.0.2.1 timeout 4m59s"),
+        ("192.0.2.1 timeout 5m expires 4m", "192.0.2.1 timeout 4m"),
+        ("192.0.2.1 timeout 1h expires 780ms", "192.0.2.1 timeout 1s"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_an_element_is_added_again_with_what_is_left_of_it(listed: str, again: str) -> None:
+    assert nft._again(listed.split()) == again

@@ -25,9 +25,9 @@ from plait.config.model import (
     WhenExitLost,
 )
 from plait.config.model import Path as Link
-from plait.paths.intercept import for_dnsmasq, ports, ruleset
+from plait.paths.intercept import for_dnsmasq, names_port, ports, ruleset, takes_names
 from plait.paths.model import Detour
-from plait.paths.nftext import RESERVED, learnt
+from plait.paths.nftext import RESERVED, learnt, seen
 
 GOLDEN = File(__file__).parents[2] / "golden" / "nft"
 
@@ -178,11 +178,14 @@ def test_rules_by_domain_have_sets_that_outlive_the_table() -> None:
     found = ruleset(config, ADDRESSES)
     one, two = learnt(rules[0]), learnt(rules[1])
     assert learnt(rules[2]) == two, "the same domains have the same sets, in any order"
-    assert found.kept == (f"{one}v4", f"{one}v6", f"{two}v4", f"{two}v6")
+    own, other_own = seen(rules[0]), seen(rules[1])
+    names = (one, own, two, other_own)
+    assert found.kept == tuple(f"{name}v{version}" for name in names for version in (4, 6))
     lines = [line.strip() for line in found.text.splitlines()]
     assert lines.count(f"set {two}v4 {{") == 1
     assert f"ip daddr @{one}v4 return" in lines
     assert f"ip6 daddr @{one}v6 return" in lines
+    assert f"ip6 daddr @{own}v6 return" in lines
     assert any(
         line.startswith(f"ip daddr != @reserved4 ip daddr @{two}v4 tcp dport {{ 443 }} meta l4proto tcp")
         for line in lines
@@ -210,3 +213,31 @@ def test_rules_by_protocol_and_client() -> None:
         assert "ether saddr { 02:00:5e:10:00:01, 02:00:5e:10:00:02 } return" in chain
     assert "ip daddr != @reserved4 ether saddr { 02:00:5e:10:00:03 } tcp dport { 80 } meta l4proto tcp" in tcp
     assert "02:00:5e:10:00:03" not in udp
+
+
+@pytest.mark.parametrize(
+    ("changes", "looked_at"),
+    [
+        ({}, True),
+        ({"intercept": Intercept.REDIRECT}, False),
+        ({"intercept": Intercept.REDIRECT, "udp": UdpVia.SHADOWSOCKS}, True),
+        ({"tcp": TcpVia.DIRECT}, False),
+        ({"tcp": TcpVia.DIRECT, "udp": UdpVia.SHADOWSOCKS}, True),
+    ],
+)
+def test_where_dns_answers_are_looked_at(changes: dict[str, object], looked_at: bool) -> None:
+    """Only for rules by domain, and where TPROXY is needed anyway."""
+    plain = other(PLAIN, **changes)
+    assert not takes_names(plain)
+    assert "hear_names" not in ruleset(plain, ADDRESSES).text
+    ruled = replace(plain, rules=(Rule(to=Verdict.DIRECT, domain=("example.org",)),))
+    assert takes_names(ruled) is looked_at
+    text = ruleset(ruled, ADDRESSES).text
+    assert ("chain hear_names" in text) is looked_at
+    if looked_at:
+        port = names_port(ruled)
+        assert port not in ports(ruled).values()
+        assert f"@th,64,16 @asked6 meta l4proto udp tproxy ip6 to :{port} meta mark set" in text
+        assert f"udp dport {port} meta mark & 0x0f000000 != 0x01000000 drop" in text
+        assert text.count("notrack") == 1
+    assert not takes_names(Config())

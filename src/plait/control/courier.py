@@ -375,8 +375,8 @@ class Courier:
             case {"learn": int(told), "found": list(found)}:
                 names = self._job.names if self._job is not None else None
                 # Of no use or not: the answer waits for nothing any longer.
-                self._domains.learn(names.sets if names is not None else (), found)
-                self._tell({"learnt": told})
+                kept = self._domains.learn(names.sets if names is not None else (), found)
+                self._tell({"learnt": told, "kept": kept})
             case {"offer": {"exit": str(name), "serves": bool(serves)}}:
                 if self.offered is not None:
                     self.offered(name, serves)

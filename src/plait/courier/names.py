@@ -7,7 +7,7 @@ Nobody waits longer than `PATIENCE` for that. What can't be read, or says nothin
 on at once.
 
     courier → control   {"learn": id, "found": [[set, address, seconds], ...]}
-    control → courier   {"learnt": id}
+    control → courier   {"learnt": id, "kept": whether they are in}
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class Names:
         self._waiting[number] = (server, payload, client), timer
         self._say({"learn": number, "found": found})
 
-    def learnt(self, number: int) -> None:
-        """Control has done what it was told."""
+    def learnt(self, number: int, kept: bool) -> None:
+        """Control has done what it was told, or could not."""
         if number in self._waiting:
-            self.outcomes["learnt"] += 1
+            self.outcomes["learnt" if kept else "not kept"] += 1
             self._go_on(number)
 
     def _find(self, payload: bytes) -> list[object]:

@@ -9,7 +9,7 @@
                         {"own": [address, ...]}            the host's addresses
                         {"serving": {exit: exit}}          which exit serves new clients meant for each
                         {"terms": {path: [mode, weight, up]}}   how the tunnel may use paths
-                        {"learnt": id}                     the addresses of this "learn" are in their sets
+                        {"learnt": id, "kept": true}       whether what "learn" told is in its sets now
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening
                         {"echo": {"exit", "path", "sent", "rtt_us"}}

@@ -88,7 +88,7 @@ class Parcels:
             if self._exit is not None:
                 self._exit.admission.own(ip_address(text) for text in own)
         if isinstance(number := message.get("learnt"), int) and self._names is not None:
-            self._names.learnt(number)
+            self._names.learnt(number, message.get("kept") is True)
         if isinstance(barred := message.get("bar"), list) and self._exit is not None:
             self._exit.bar(frozenset(barred))
 

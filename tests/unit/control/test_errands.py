@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 
-from plait.config.model import Config, Exit, Method, Secret, User
-from plait.control.errands import home_order
+from plait.config.model import Config, Exit, Gateway, Method, Peer, Rule, Secret, UdpVia, User, Verdict
+from plait.control.errands import UdpDoor, home_order, names_order, udp_doors
+from plait.courier.orders import NamesOrder
+from plait.paths.nftext import seen
 from plait.wire.greeting import preshared
 
 
@@ -35,3 +38,21 @@ def test_who_may_greet(method: Method, users: tuple[int, ...], known: dict[str, 
     assert order is not None
     assert order.psks == {user: preshared(_key(n).reveal()).hex() for user, n in known.items()}
     assert "" in order.secrets
+
+
+def test_dns_answers_have_a_door_of_their_own() -> None:
+    rule = Rule(to=Verdict.DIRECT, domain=("b.example", "a.example"))
+    plain = Config(
+        gateway=Gateway(lan=("lan",), udp=UdpVia.SHADOWSOCKS),
+        peers=(Peer(name="attic", address=("192.0.2.1",), password=_key(0)),),
+        exit=Exit(password=_key(0)),
+    )
+    assert names_order(plain, []) is None
+    ruled = replace(plain, rules=(rule,))
+    more = set(udp_doors(ruled)) - set(udp_doors(plain))
+    assert more == {UdpDoor(address, 1081, names=True) for address in ("0.0.0.0", "::")}
+    assert all(door.handed for door in more)
+    assert {door.handed for door in udp_doors(plain) if not door.exit} == {False}
+    assert names_order(ruled, [5, 6]) == NamesOrder(
+        doors=[5, 6], sets={seen(rule): ["a.example", "b.example"]}
+    )

@@ -59,10 +59,10 @@ def test_a_ruled_answer_waits_until_it_is_learnt(desk: Desk) -> None:
             ],
         }
     ]
-    desk.names.learnt(2)
+    desk.names.learnt(2, True)
     assert desk.sent == []
-    desk.names.learnt(1)
-    desk.names.learnt(1)
+    desk.names.learnt(1, True)
+    desk.names.learnt(1, True)
     assert desk.sent == [(SERVER, RULED, CLIENT)]
     assert desk.names.outcomes == {"learnt": 1}
 
@@ -77,7 +77,7 @@ def test_all_else_goes_on_at_once(desk: Desk, payload: bytes) -> None:
 def test_when_control_is_silent_it_goes_on(desk: Desk) -> None:
     desk.names.answer(SERVER, RULED, CLIENT)
     turn(desk.loop, lambda: desk.sent)
-    desk.names.learnt(1)
+    desk.names.learnt(1, True)
     assert desk.sent == [(SERVER, RULED, CLIENT)]
     assert desk.names.outcomes == {"too late": 1}
 
@@ -125,3 +125,10 @@ def test_what_is_sent_to_the_port_itself_goes_nowhere(desk: Desk) -> None:
         turn(desk.loop, lambda: desk.names.outcomes["not handed over"] == 2)
     desk.names.close()
     assert desk.sent == []
+
+
+def test_what_could_not_be_kept_goes_on_too(desk: Desk) -> None:
+    desk.names.answer(SERVER, RULED, CLIENT)
+    desk.names.learnt(1, False)
+    assert desk.sent == [(SERVER, RULED, CLIENT)]
+    assert desk.names.outcomes == {"not kept": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from plait.courier.orders import AwayOrder, CourierJob, HomeOrder
+from plait.courier.orders import AwayOrder, CourierJob, HomeOrder, NamesOrder
 
 JOB = CourierJob(
     identity="00" * 16,
@@ -13,6 +13,7 @@ JOB = CourierJob(
     uid=1,
     gid=2,
     verbose=0,
+    names=NamesOrder(doors=[7], sets={"seen_a": ["example.org"]}),
 )
 
 

@@ -29,7 +29,8 @@ with 85 kB a round trip, 13 Mbit/s at 50 ms. It is a limit; memory is taken as b
 
 _ASKED_AGAIN = 200
 """Milliseconds between questions for a neighbour's address. A link that comes back while the kernel still
-asks in vain (for what was left of a connection) waits for the next question, a second otherwise."""
+asks in vain (for what was left of a connection) waits for the next question, a second otherwise. IPv6 is left
+alone: it can't ask before its link-local address is its own, which takes longer than three such questions."""
 
 KEYS = (*_FIXED, *_BUFFERS)
 """What `tuned` wants to know of a host."""
@@ -40,7 +41,7 @@ _SELDOM = 250
 
 def link_keys(interface: str) -> tuple[str, ...]:
     """What `tuned_link` wants to know."""
-    return tuple(f"net/{family}/neigh/{interface}/retrans_time_ms" for family in ("ipv4", "ipv6"))
+    return (f"net/ipv4/neigh/{interface}/retrans_time_ms",)
 
 
 def tuned_link(snapshot: Snapshot, interface: str) -> Mapping[str, str]:

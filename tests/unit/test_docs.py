@@ -14,11 +14,15 @@ import pytest
 from plait.cli.main import VERBS
 from plait.config.toml import load
 from plait.control.snapshot import (
+    ClientStatus,
+    Connection,
     Datagrams,
+    Event,
     ExitStatus,
     PathStatus,
     Sessions,
     Status,
+    SubflowStatus,
     UserStatus,
     WorkerStatus,
 )
@@ -140,6 +144,10 @@ def test_no_verb_is_described_that_does_not_exist() -> None:
         (ExitStatus, "## `exits`"),
         (PathStatus, "## `paths`"),
         (UserStatus, "## `users`"),
+        (Connection, "## `connections`"),
+        (SubflowStatus, "## `connections`"),
+        (ClientStatus, "## `clients`"),
+        (Event, "## `events`"),
     ],
 )
 def test_every_field_of_the_status_is_described(value: type, heading: str) -> None:

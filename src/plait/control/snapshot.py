@@ -52,12 +52,20 @@ def datagrams(tally: Mapping[str, object] | None) -> Datagrams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitStatus:
-    """One exit, seen from a gateway."""
+    """One exit, seen from a gateway. Bytes and rates are payload of TCP."""
 
     name: str
     state: str
     rtt_ms: float | None
     why: str = ""
+    open: int = 0
+    """Sessions with it now."""
+    total: int = 0
+    """Sessions with it that ever relayed."""
+    up_bytes: int = 0
+    down_bytes: int = 0
+    up_bps: int = 0
+    down_bps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +125,93 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubflowStatus:
+    """One subflow of a connection between a gateway and an exit; of plain TCP the connection itself."""
+
+    path: str
+    """The path's name; empty at an exit, which knows addresses only."""
+    local: str
+    """Address and port."""
+    remote: str
+    state: str
+    """As TCP calls it: ``established``, ``syn sent``, ..."""
+    backup: bool
+    """Carries nothing while another one works."""
+    rtt_ms: float
+    cwnd: int
+    """Congestion window, in segments."""
+    tx_bytes: int
+    """Sent, retransmissions included."""
+    rx_bytes: int
+    retrans_bytes: int
+    tx_bps: int
+    """Bits a second since the last look, as are the other rates here."""
+    rx_bps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One session. Bytes and rates are payload, upwards from the client."""
+
+    id: str
+    """Stays the same as long as the session lives."""
+    client: str
+    """Address and port; at an exit, the gateway's."""
+    target: str
+    exit: str
+    """Empty at the exit itself."""
+    user: str
+    """At an exit with users; else empty."""
+    age: float
+    """Seconds."""
+    up_bytes: int
+    down_bytes: int
+    up_bps: int
+    down_bps: int
+    transport: str
+    """``mptcp`` or ``tcp``; empty when it was not looked at."""
+    token: str
+    """MPTCP's, hexadecimal, as ``ss -M`` shows it; empty without."""
+    subflows: tuple[SubflowStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientStatus:
+    """One device of the LAN, or one of those that come to an exit. Payload of TCP."""
+
+    name: str
+    """Its host name where a lease of dnsmasq tells one, else its address."""
+    mac: str
+    """Empty when it is not a neighbour."""
+    addresses: tuple[str, ...]
+    open: int
+    """Sessions now."""
+    total: int
+    """Sessions that ever relayed."""
+    up_bytes: int
+    down_bytes: int
+    up_bps: int
+    down_bps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that has changed."""
+
+    id: int
+    """Counts up from 1 since control started."""
+    at: float
+    """Seconds since the epoch."""
+    kind: str
+    """``path``, ``exit``, ``user``, ``worker`` or ``plait``."""
+    name: str
+    """Which of them; empty for plait itself."""
+    what: str
+    """The new state, or what happened."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything."""
 
@@ -135,6 +230,16 @@ class Status:
     """Workers that died and were replaced."""
     intercepting: bool = False
     """Whether the LAN's TCP is taken right now."""
+    at: float = 0.0
+    """When this was seen: seconds since the epoch."""
+    clients: tuple[ClientStatus, ...] = ()
+    """The busiest devices, those with the highest rates first."""
+    connections: tuple[Connection, ...] = ()
+    """As many of the sessions as were asked for, sorted as asked."""
+    matched: int = 0
+    """Sessions that those were chosen from."""
+    events: tuple[Event, ...] = ()
+    """As many of the last ones as were asked for, oldest first."""
 
     def to_json(self) -> dict[str, object]:
         """As ``plait status --json`` prints it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from plait.lab.drawing import Shape, Wire
 from plait.lab.errors import HostLacks, LabError, program
+from plait.lab.middlebox import Box
 from plait.lab.node import Node, Process
 
 FORTH, BACK = 0, 1
@@ -95,6 +96,7 @@ class Bridge:
             "shapes": [dataclasses.asdict(wire.forth), dataclasses.asdict(wire.back)],
             "seed": wire.seed,
             "mtu": wire.mtu,
+            "box": dataclasses.asdict(wire.box),
         }
         output = directory / f"bridge-{wire.name}.log"
         with output.open("wb") as log:
@@ -143,6 +145,13 @@ class Bridge:
         if not shape.keys() <= known:
             raise LabError(f"a bridge has {sorted(known)}, not {sorted(shape.keys() - known)}")
         self._ask(do="shape", directions=directions or (FORTH, BACK), shape=shape)
+
+    def meddle(self, **box: object) -> None:
+        """Change what the link does to what passes: the fields of `plait.lab.middlebox.Box`."""
+        known = {field.name for field in dataclasses.fields(Box)}
+        if not box.keys() <= known:
+            raise LabError(f"a middlebox has {sorted(known)}, not {sorted(box.keys() - known)}")
+        self._ask(do="meddle", box=box)
 
     def traffic(self) -> tuple[Traffic, Traffic]:
         """Counters of both directions: forth, back."""

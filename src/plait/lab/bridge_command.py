@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from plait.lab import middlebox
 from plait.lab.bridge import ask, control_path
 from plait.lab.drawing import quantity
 from plait.lab.errors import LabError
 
 _VERBS = ("unplug", "plug", "silence", "unsilence", "look")
-_USAGE = f"bridge NAME {' | '.join(_VERBS)} | rate=20mbit delay=3ms jitter=1ms loss=1% reorder=1% queue=80ms"
+_USAGE = (
+    f"bridge NAME {' | '.join(_VERBS)} | rate=20mbit delay=3ms jitter=1ms loss=1% reorder=1% queue=80ms"
+    " | strip=syn|synack|data|all|no drop=mptcp|no blackhole=1400|no forget=5s|no"
+    " block=udp/8388|no hijack=dns|no"
+)
 
 
 def command(directory: Path, words: list[str]) -> str:
@@ -26,12 +31,17 @@ def command(directory: Path, words: list[str]) -> str:
     else:
         there: dict[str, float] = {}
         back: dict[str, float] = {}
+        box: dict[str, object] = {}
         for word in words[1:]:
             key, equals, value = word.partition("=")
             if not equals:
                 raise LabError(_USAGE)
-            _, there[key], back[key] = quantity(value)
+            if key in middlebox.WORDS:
+                box |= middlebox.setting(key, value)
+            else:
+                _, there[key], back[key] = quantity(value)
         ask(path, do="shape", directions=[0], shape=there)
+        ask(path, do="meddle", box=box)
         reply = ask(path, do="shape", directions=[1], shape=back)
     return _told(reply)
 
@@ -47,6 +57,11 @@ def _told(reply: dict[str, object]) -> str:
         for side, there in zip(("left", "right"), plugged, strict=True)
     )
     lines = [ends]
+    box, meddled = reply["box"], reply["meddled"]
+    assert isinstance(box, dict)
+    at_work = [f"{name} {value}" for name, value in box.items() if value not in (False, "no", [], ())]
+    if at_work:
+        lines.append(f"meddles: {', '.join(at_work)}; {meddled} frames so far")
     for way, mute, count in zip(("forth", "back"), silent, counters, strict=True):
         figures = "  ".join(f"{name} {value}" for name, value in count.items())
         lines.append(f"{way:5} {'SILENT  ' if mute else ''}{figures}")

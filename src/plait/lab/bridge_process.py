@@ -9,7 +9,7 @@ interface of a node, made in one of two ways:
   closed.
 
 One loop moves the frames: epoll on both ends, a timerfd for those on their way, a unix socket for
-commands. The frames' fate is decided in ``channel.py``.
+commands. The frames' fate is decided in ``channel.py`` and ``middlebox.py``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any
 
 from plait.lab.channel import Channel
 from plait.lab.drawing import Shape
+from plait.lab.middlebox import Box, Meddler
 
 _TUNSETIFF = 0x400454CA
 _TUNSETCARRIER = 0x400454E2
@@ -142,6 +143,7 @@ class Bridge:
         self._channels = [
             Channel(spec["seed"] * 2 + index, Shape(**spec["shapes"][index])) for index in (0, 1)
         ]
+        self._meddler = Meddler(_box(spec.get("box", {})))
         self._plugged = [True, True]
         self._silent = [False, False]
         self._size = spec["mtu"] + _HEADROOM
@@ -155,7 +157,7 @@ class Bridge:
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command; the answer is what the link is like afterwards.
 
-        ``do``: shape, unplug, plug, silence, unsilence, look. ``ends`` (0 left, 1 right) says whose
+        ``do``: shape, meddle, unplug, plug, silence, unsilence, look. ``ends`` (0 left, 1 right) says whose
         cable; ``directions`` (0 forth, 1 back) says which channel. Unplugging starts with the left
         end, plugging with the right one, so that the far end is there when the left one calls.
         """
@@ -167,6 +169,8 @@ class Bridge:
                 self._channels[index].shape = dataclasses.replace(
                     self._channels[index].shape, **command["shape"]
                 )
+        elif verb == "meddle":
+            self._meddler.box = _box(dataclasses.asdict(self._meddler.box) | command["box"])
         elif verb == "unplug":
             for index in ends:
                 self._plugged[index] = False
@@ -193,6 +197,8 @@ class Bridge:
             "plugged": self._plugged,
             "silent": self._silent,
             "counters": [dataclasses.asdict(channel.counters) for channel in self._channels],
+            "box": dataclasses.asdict(self._meddler.box),
+            "meddled": self._meddler.meddled,
         }
 
     def _answer(self) -> None:
@@ -216,6 +222,13 @@ class Bridge:
                 frames.append(read(fd, size))
         except OSError:  # BlockingIOError: that was all. ENETDOWN, EIO: the interface is down
             pass
+        if frames and not self._meddler.idle:
+            frames, returned = self._meddler.take(frames, index, time.monotonic())
+            self._carry(1 - index, returned)
+        self._carry(index, frames)
+
+    def _carry(self, index: int, frames: list[bytes]) -> None:
+        """Put frames on their way in one direction."""
         if frames:
             channel = self._channels[index]
             if channel.immediate:
@@ -268,6 +281,11 @@ class Bridge:
             if deadline and (not self._armed or deadline < self._armed):
                 self._timer.arm(deadline - time.monotonic())
                 self._armed = deadline
+
+
+def _box(raw: dict[str, Any]) -> Box:
+    """As it travels: JSON has no tuples."""
+    return Box(**raw | {"block": tuple((protocol, port) for protocol, port in raw.get("block", ()))})
 
 
 def _main() -> None:

@@ -12,7 +12,8 @@ emulated bridge, which has a name. ``20/5mbit`` means 20 from left to right and 
 ``3/9ms`` and the others. An end has a node, an interface, addresses or ``dhcp``, and perhaps
 ``via`` a default gateway. A line that starts with ``#`` is a remark. The full list of a bridge's
 words: RATE (``20mbit``), DELAY (``3ms``), ``jitter 1ms``, ``loss 1%``, ``reorder 1%``,
-``queue 100ms``, ``seed 7``, ``mtu 1400``.
+``queue 100ms``, ``seed 7``, ``mtu 1400``, and those of `plait.lab.middlebox`: ``strip all``,
+``drop mptcp``, ``blackhole 1400``, ``forget 5s``, ``block udp/8388``, ``hijack dns``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 
+from plait.lab import middlebox
 from plait.lab.errors import LabError
+from plait.lab.middlebox import Box
 
 _UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _LINE = re.compile(r"^(?P<left>.+?)\s+(?P<mark>--|==)(?:\s+(?P<middle>.+?)\s+(?P=mark))?\s+(?P<right>.+)$")
@@ -75,6 +78,8 @@ class Wire:
     back: Shape = field(default_factory=Shape)
     seed: int = 1
     mtu: int = 1500
+    box: Box = field(default_factory=Box)
+    """What stands in an emulated bridge and meddles."""
 
 
 def parse(drawing: str) -> list[Wire]:
@@ -103,9 +108,26 @@ def _wire(line: str, index: int) -> Wire:
         if not words:
             raise DrawingError(f"a bridge needs a name: {line!r}")
         name = words.pop(0)
+    box = _box(words, line)
+    if box != Box() and not bridge:
+        raise DrawingError(f"only an emulated bridge meddles, not a veth pair: {line!r}", "== NAME … ==")
     forth, back, seed, mtu = _shapes(words, line)
     left, right = _end(match["left"], line), _end(match["right"], line)
-    return Wire(name=name, left=left, right=right, bridge=bridge, forth=forth, back=back, seed=seed, mtu=mtu)
+    return Wire(
+        name=name, left=left, right=right, bridge=bridge, forth=forth, back=back, seed=seed, mtu=mtu, box=box
+    )
+
+
+def _box(words: list[str], line: str) -> Box:
+    """Take the words of a middlebox out of a bridge's."""
+    settings: dict[str, object] = {}
+    for at in reversed(range(len(words))):
+        if words[at] in middlebox.WORDS:
+            if at + 1 == len(words):
+                raise DrawingError(f"{words[at]!r} lacks its value: {line!r}")
+            settings |= middlebox.setting(words[at], words[at + 1])
+            del words[at : at + 2]
+    return Box(**settings)  # type: ignore[arg-type]
 
 
 def _end(text: str, line: str) -> End:

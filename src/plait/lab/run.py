@@ -207,6 +207,7 @@ plait runs. Try:
   on {course.client} iperf3 -c {course.address}{" -R" if course.download else ""}      real traffic
   bridge {first.bridge} unplug | plug | silence | unsilence | look      ({bridges})
   bridge {first.bridge} rate=5mbit delay=40ms loss=2%                   change a link while it runs
+  bridge {first.bridge} strip=all | drop=mptcp | blackhole=1400 | block=udp/8388   let it meddle (=no ends it)
   exit                                    take everything down
 """
 

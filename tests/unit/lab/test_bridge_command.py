@@ -12,6 +12,7 @@ from plait.lab import bridge_command
 from plait.lab.bridge import control_path, stable_mac
 from plait.lab.bridge_process import Bridge
 from plait.lab.errors import LabError
+from plait.lab.middlebox import Box
 
 
 class Port:
@@ -90,3 +91,17 @@ def test_macs_are_stable_and_local() -> None:
 
 def test_a_long_directory_still_has_a_socket() -> None:
     assert len(str(control_path(Path("/" + "d" * 200), "air"))) < 108
+
+
+def test_meddling(bridge: Bridge, tmp_path: Path) -> None:
+    def say(*words: str) -> str:
+        return bridge_command.command(tmp_path, ["air", *words])
+
+    assert "meddles" not in say("look")
+    assert "strip all" in say("strip=all", "block=udp/8388", "delay=3ms")
+    assert bridge._meddler.box == Box(strip="all", block=((17, 8388),))
+    say("strip=no")
+    assert bridge._meddler.box == Box(block=((17, 8388),)), "the rest stays"
+    assert "meddles" not in say("block=no")
+    with pytest.raises(LabError, match="a link can't"):
+        say("strip=perhaps")

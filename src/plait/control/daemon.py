@@ -8,26 +8,24 @@ new connections go out directly while the old ones are ended.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import mmap
 import os
-import pwd
 import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plait.config.model import Config, Method, Secret, TcpVia, WhenExitLost
+from plait.config.model import Config, Method
 from plait.config.notes import notes
 from plait.config.sources import Sources
 from plait.control.courier import Courier
-from plait.control.doors import Door, Doors, held, wanted
+from plait.control.doors import Door, Doors, wanted
 from plait.control.errands import identity_of
 from plait.control.hooks import Hooks
+from plait.control.jobs import Jobs, Salts, listed, unprivileged, workers
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View
-from plait.control.loading import load_for
+from plait.control.loading import demand, load_for, ready
 from plait.control.mender import Mender
 from plait.control.modes import Modes
 from plait.control.names import AGAIN, Names
@@ -35,26 +33,19 @@ from plait.control.notify import notify
 from plait.control.report import Reporter
 from plait.control.rundir import RunDir
 from plait.control.server import ControlServer
+from plait.control.serving import Serving
 from plait.control.snapshot import by_user
 from plait.control.supervisor import Supervisor
 from plait.control.tunnel import TunnelHost, terms
 from plait.control.users import Ledger, state_file
 from plait.control.watch import Watch
 from plait.errors import PlaitError
-from plait.kernel.capabilities import missing
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
 from plait.paths.state import states
-from plait.relay.orders import DoorOrder, ExitOrder, Job, JsonObject, Lacking, ListedWay, Traffic
-from plait.wire.cipher import Key
-from plait.wire.replay import prepare
+from plait.relay.orders import Job, JsonObject, Lacking, Traffic
 
 log = logging.getLogger("plait")
-
-_NOBODY = 65534
-
-_SALTS = 1 << 22
-"""Bytes of the replay memory: room for half a million salts."""
 
 
 class Daemon:
@@ -68,22 +59,18 @@ class Daemon:
         self._config = load_for(role, sources)
         self._modes = Modes({}, self._rundir.remember_modes)
         self._started = time.monotonic()
-        self._served: dict[str, str] = {}
         self._doors = Doors()
         self._wanted: list[Door] = []
-        self._salts_fd = -1
+        self._salts = Salts()
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._offered = asyncio.Event()
         """An exit serves the tunnel."""
         self._tasks: list[asyncio.Task[None]] = []
-        self._keys: dict[tuple[Method, Secret], str] = {}
 
     async def run(self) -> None:
         """From start to stop. Raises PlaitError when it can't start, or can't go on."""
-        lacks = missing(self._config)
-        if lacks:
-            raise lacks[0] if len(lacks) == 1 else _all(lacks)
+        demand(self._config)
         for remark in notes(self._config):
             log.warning("%s", remark)
         self._rundir.acquire()
@@ -120,6 +107,7 @@ class Daemon:
         self._tunnel = TunnelHost(self._tunnel_changed)
         self._courier.lodged = self._tunnel.lodged
         self._courier.offered = self._tunnel_offered
+        self._serving = Serving(self._judgement, self._keeper, self._supervisor.tell, self._courier.serving)
         self._mender = Mender(self._keeper)
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
@@ -138,6 +126,7 @@ class Daemon:
         barring = (self._supervisor.tell, self._courier.bar)
         self._ledger = Ledger(state_file(self._rundir.path), self._carried, *barring)
         self._ledger.configure(config.users, time.time())
+        self._jobs = Jobs(self._doors, self._ledger, self._salts, verbose=self._verbose)
         self._reporter.users = self._ledger.statuses
         server = ControlServer(
             self._rundir.socket,
@@ -162,7 +151,8 @@ class Daemon:
                     ("tunnel", self._open_tunnel_when_offered()),
                 )
             ]
-            self._say_ready()
+            print(ready(self._config, workers(self._config)), flush=True)
+            notify("READY=1")
             stop = asyncio.create_task(self._stop.wait())
             done, _ = await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
@@ -178,7 +168,7 @@ class Daemon:
         self._keeper.reconcile(interception=False)
         # After the kernel's parameters: accepted sockets get the buffers that the listening one had first.
         self._open_doors(config)
-        await self._supervisor.renew(self._count(config))
+        await self._supervisor.renew(workers(config))
         await self._renew_courier(config)
         self._keeper.reconcile()
         orphans = self._rundir.signal_orphans(signal.SIGUSR1, self._supervisor.pids)
@@ -205,14 +195,13 @@ class Daemon:
         self._ledger.save()
         self._ledger.close()
         self._host.close()
-        if self._salts_fd >= 0:
-            os.close(self._salts_fd)
+        self._salts.close()
 
     async def _renew_courier(self, config: Config) -> None:
         links = self._keeper.view.snapshot.links
         near = config.gateway.lan if config.gateway else ()
         macs = [link.mac for link in links if link.name in near and link.mac]
-        uid, gid = _unprivileged()
+        uid, gid = unprivileged()
         self._courier.lead(self._keeper.view.ways)
         self._courier.own(self._keeper.view.own)
         await self._courier.renew(
@@ -227,29 +216,17 @@ class Daemon:
 
     def _open_doors(self, config: Config) -> None:
         self._wanted = wanted(config, ports(config))
-        self._doors.adjust(self._wanted, self._count(config), mptcp=True)
-        if config.exit is not None and config.exit.method is not Method.NONE and self._salts_fd < 0:
-            self._salts_fd = os.memfd_create("plait-salts", os.MFD_CLOEXEC)
-            os.ftruncate(self._salts_fd, _SALTS)
-            with mmap.mmap(self._salts_fd, _SALTS) as memory, memoryview(memory) as view:
-                prepare(view, os.urandom(32))
+        self._doors.adjust(self._wanted, workers(config), mptcp=True)
+        if config.exit is not None and config.exit.method is not Method.NONE:
+            self._salts.open()
 
-    def _say_ready(self) -> None:
-        config = self._config
-        parts = []
-        if config.gateway is not None:
-            exits = ", ".join(peer.name for peer in config.peers)
-            parts.append(f"gateway for {', '.join(config.gateway.lan)} to {exits}")
-        if config.exit is not None:
-            where = ", ".join(f"[{a}]" if ":" in str(a) else str(a) for a in config.exit.listen)
-            parts.append(f"exit on {where} port {config.exit.port}, {config.exit.method.value}")
-        print(f"ready: {'; '.join(parts)}; {self._count(config)} workers", flush=True)
-        notify("READY=1")
+    def _job(self, index: int) -> Job:
+        return self._jobs.job(self._config, index, self._wanted, self._serving.now(), self._keeper.view)
 
     # What changes while we run.
 
     def _view_changed(self, view: View) -> None:
-        self._supervisor.tell({"ways": self._ways(view), "own": list(view.own)})
+        self._supervisor.tell({"ways": listed(view), "own": list(view.own)})
         self._courier.lead(view.ways)
         self._courier.own(view.own)
         self._watch.look()
@@ -288,32 +265,7 @@ class Daemon:
     def _exits_changed(self) -> None:
         # An exit that was silent answers, or one that answered is silent: know more of it at once.
         self._watch.look()
-        self._tell_serving()
-        lost = self._judgement.all_lost
-        if self._keeper.taking == lost:
-            gateway = self._config.gateway
-            assert gateway is not None
-            direct = gateway.when_exit_lost is WhenExitLost.DIRECT
-            if lost:
-                log.warning("no exit answers: the LAN %s", "goes out directly" if direct else "is blocked")
-            else:
-                log.info("an exit answers again: the LAN's TCP is taken")
-            self._keeper.taking = not lost
-            self._keeper.wake()
-
-    def _serving(self) -> dict[str, str]:
-        """Which exit serves what is meant for each. While none can, each is asked itself."""
-        return {name: other or name for name, other in self._judgement.serving().items()}
-
-    def _tell_serving(self) -> None:
-        serving = self._serving()
-        for name, other in serving.items():
-            if other != self._served.get(name, name):
-                back = other == name
-                log.info("exit %s: new connections go %s", name, "to it again" if back else f"to {other}")
-        self._served = serving
-        self._supervisor.tell({"serving": serving})
-        self._courier.serving(serving)
+        self._serving.changed(self._config)
 
     async def _refresh_names(self) -> None:
         while True:
@@ -362,9 +314,7 @@ class Daemon:
         former = self._config
         try:
             config = load_for(self._role, self._sources)
-            lacks = missing(config)
-            if lacks:
-                raise _all(lacks)
+            demand(config)
             self._config = config
             self._open_doors(config)
             self._names = Names(config.peers)
@@ -373,7 +323,7 @@ class Daemon:
             self._keeper.peers = self._names.addresses()
             self._judgement.configure(config)
             self._keeper.reconcile(interception=False)
-            await self._supervisor.renew(self._count(config))
+            await self._supervisor.renew(workers(config))
             await self._renew_courier(config)
             self._watch.replace([peer.name for peer in config.peers])
             # Exits that were lost may be gone from the config, and those of it not be known yet.
@@ -397,101 +347,9 @@ class Daemon:
                 self._doors.keep(self._wanted)
         notify("READY=1")
 
-    # What workers are told.
-
-    def _count(self, config: Config) -> int:
-        return config.relay.workers or len(os.sched_getaffinity(0))
-
-    def _job(self, index: int) -> Job:
-        config, relay = self._config, self._config.relay
-        uid, gid = _unprivileged()
-        mptcp = config.gateway is not None and config.gateway.tcp is TcpVia.MPTCP
-        return Job(
-            listeners=self._doors.orders(self._wanted, index, self._count(config), held(config)),
-            exits=[
-                ExitOrder(
-                    name=peer.name,
-                    method=peer.method.value,
-                    secret=self._secret(peer.method, peer.password),
-                    mptcp=mptcp,
-                )
-                for peer in config.peers
-            ],
-            door=self._door_order(config),
-            own=list(self._keeper.view.own),
-            serving=self._serving(),
-            ways=self._ways(self._keeper.view),
-            connect_timeout=relay.connect_timeout,
-            handshake_timeout=relay.handshake_timeout,
-            idle_timeout=relay.idle_timeout,
-            half_close_timeout=relay.half_close_timeout,
-            sessions=relay.sessions,
-            uid=uid,
-            gid=gid,
-            verbose=self._verbose,
-            warm=relay.warm,
-        )
-
-    def _door_order(self, config: Config) -> DoorOrder | None:
-        if config.exit is None:
-            return None
-        method = config.exit.method
-        secrets = {}
-        if method is not Method.NONE:
-            if config.exit.password:
-                secrets[""] = self._secret(method, config.exit.password)
-            secrets |= {user.name: self._secret(method, user.password) for user in config.users}
-        return DoorOrder(
-            method=method.value,
-            secrets=secrets,
-            allow=[str(network) for network in config.exit.allow],
-            deny=[str(network) for network in config.exit.deny],
-            trust=[str(network) for network in config.exit.trust],
-            salts_fd=self._salts_fd,
-            fallback=list(config.exit.fallback or ()),
-            rates=self._ledger.rates,
-            cells=self._ledger.cells,
-            rates_fd=self._ledger.rates_fd,
-            barred=self._ledger.barred,
-        )
-
-    def _secret(self, method: Method, password: Secret) -> str:
-        if method is Method.NONE:
-            return ""
-        found = self._keys.get((method, password))
-        if found is None:
-            found = self._keys[method, password] = Key.derive(method.value, password.reveal()).told()
-        return found
-
-    @staticmethod
-    def _ways(view: View) -> dict[str, list[ListedWay]]:
-        return {
-            name: [
-                [str(way.remote), way.port, str(way.local), way.interface, way.path, way.rtt or 0.0]
-                for way in ways
-            ]
-            for name, ways in view.ways.items()
-        }
-
-
-def _unprivileged() -> tuple[int, int]:
-    """Who workers become: the user ``plait`` where the package made one, else nobody."""
-    for name in ("plait", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return entry.pw_uid, entry.pw_gid
-    return _NOBODY, _NOBODY
-
 
 def _internal_fault(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """What no task has handled: a fault of ours. One line; with -vv, where it came from."""
     error = context.get("exception")
     told = isinstance(error, BaseException) and log.isEnabledFor(logging.DEBUG)
     log.error("internal fault: %s: %r", context.get("message"), error, exc_info=error if told else None)  # type: ignore[arg-type]
-
-
-def _all(errors: Sequence[PlaitError]) -> PlaitError:
-    """Several of one kind as one."""
-    combined = type(errors[0])("\n".join(str(error) for error in errors))
-    combined.exit_status = errors[0].exit_status
-    return combined

@@ -21,6 +21,7 @@ from plait.courier.tally import Tally
 from plait.courier.trains import PATIENCE, Arriving
 from plait.kernel.udp import Letter, Peer, answer, receive, send_run, split
 from plait.relay.loop import IN, Loop
+from plait.tunnel import glance
 from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, decode, encode
 from plait.wire.datagram import OVERHEAD, PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
@@ -297,7 +298,8 @@ class Home:
 
     def _confirm(self, guest: Guest) -> None:
         guest.confirmed = True
-        if self._inn is None:
+        if self._inn is None or not guest.epoch:
+            # Its tunnel's epoch is never 0: one without a tunnel needs no room.
             return
         guest.lodger = self._inn.arrived(
             (guest.user, guest.identity),
@@ -313,6 +315,9 @@ class Home:
                     guest.places.setdefault(path, Place(place.sock, place.peer, place.local))
 
     def _frame(self, guest: Guest, path: int, body: bytes, size: int, letter: Letter) -> None:
+        if glance.is_look(body):
+            self._glance(guest, path, body, letter)
+            return
         frame = decode(body)
         if isinstance(frame, Echo):
             # How long it lay in the kernel's queue was not spent on the way.
@@ -326,6 +331,17 @@ class Home:
             self._inn.asked(guest.lodger, path, frame)
         else:
             raise Malformed("nothing that a gateway sends")
+
+    def _glance(self, guest: Guest, path: int, body: bytes, letter: Letter) -> None:
+        """Say how it came, for a gateway's `plait doctor`."""
+        look = glance.decode(body)
+        assert isinstance(look, glance.Look)
+        address = ip_address(letter.peer[0].partition("%")[0])
+        self._send(
+            guest,
+            path,
+            glance.encode(glance.answer(look, time.time_ns() // 1000, address, letter.peer[1])),
+        )
 
     def _ship(self, guest: Guest, path: int, buffers: list[bytes], size: int) -> None:
         place = guest.places.get(path)

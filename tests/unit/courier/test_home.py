@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.courier.posts import IDENTITY, PSK, Posts, way
 
 from plait.courier import home as module
 from plait.kernel.udp import Letter
+from plait.tunnel import glance
 from plait.tunnel.frames import Echo, Train, encode
 from plait.wire.datagram import Session, trade
 from plait.wire.greeting import (
@@ -161,6 +163,21 @@ def test_echoes_are_answered_where_they_come_from(stranger: Stranger) -> None:
         assert guest.places[0].peer[1] == elsewhere.getsockname()[1]
 
 
+@pytest.mark.parametrize(("whole", "size"), [(False, 1300), (True, 1300), (True, 40)])
+def test_a_gateway_is_told_how_it_is_seen(stranger: Stranger, whole: bool, size: int) -> None:
+    session = begin(stranger)
+    look = session.sealing.seal(0, glance.encode(glance.Look(9, whole, size)))
+    stranger.send(look)
+    [datagram] = stranger.expect(1)
+    assert len(datagram) <= len(look)
+    [(_, _, [body], _)] = session.opening.open_run(datagram, len(datagram)).pieces
+    seen = glance.decode(body)
+    assert isinstance(seen, glance.Seen)
+    assert (str(seen.address), seen.port) == stranger.sock.getsockname()
+    assert abs(seen.clock / 1e6 - time.time()) < 20
+    assert (seen.size == size) is whole
+
+
 def test_what_is_sealed_by_others_moves_nothing(stranger: Stranger) -> None:
     session = begin(stranger)
     good = session.sealing.seal(0, encode(Echo(5)))
@@ -181,8 +198,16 @@ def test_what_is_sealed_by_others_moves_nothing(stranger: Stranger) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\x63", b"\x02" + bytes(14), b"\x80" + bytes(30), encode(Echo(1))[:-1]],
-    ids=["empty", "unknown", "a reply", "data", "cut short"],
+    [
+        b"",
+        b"\x63",
+        b"\x08" + bytes(38),
+        b"\x09" + bytes(60),
+        b"\x02" + bytes(14),
+        b"\x80" + bytes(30),
+        encode(Echo(1))[:-1],
+    ],
+    ids=["empty", "unknown", "a short look", "what was seen", "a reply", "data", "cut short"],
 )
 def test_what_makes_no_sense_is_counted(stranger: Stranger, body: bytes) -> None:
     session = begin(stranger)

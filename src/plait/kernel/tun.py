@@ -14,7 +14,9 @@ import fcntl
 import os
 import socket
 import struct
-from ipaddress import IPv4Interface, IPv6Interface
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from plait.errors import KernelError, MissingCapability
 from plait.kernel.netlink import (
@@ -24,8 +26,13 @@ from plait.kernel.netlink import (
     Netlink,
     NetlinkError,
     attribute,
+    attributes,
+    string,
+    text,
     u32,
 )
+from plait.kernel.rtnl import Rtnl
+from plait.paths.model import Address
 
 HEADER = 10
 """Bytes of a virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
@@ -36,6 +43,7 @@ GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 0, 1, 4, 5
 GSO_ECN = 0x80
 
 _TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
 _TUNSETOFFLOAD = 0x400454D0
 _TUNSETVNETHDRSZ = 0x400454D8
 _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
@@ -44,9 +52,10 @@ _IFREQ = struct.Struct("16sH22x")
 
 
 def open_tun(name: str) -> tuple[int, bool]:
-    """A non-blocking descriptor of a new TUN device, and whether it takes superpackets of UDP (Linux 6.2).
+    """A non-blocking descriptor of a TUN device, and whether it takes superpackets of UDP (Linux 6.2).
 
-    The device lasts as long as the descriptor. Raises `MissingCapability` or `KernelError`.
+    The device is made, or it is one that was left by `persist`. It lasts as long as the descriptor. Raises
+    `MissingCapability` or `KernelError`.
     """
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -57,12 +66,18 @@ def open_tun(name: str) -> tuple[int, bool]:
     try:
         fcntl.ioctl(fd, _TUNSETIFF, _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
         fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", HEADER))
+        persist(fd, False)
         return fd, _offloads(fd)
     except OSError as error:
         os.close(fd)
         if error.errno == errno.EPERM:
             raise MissingCapability(f"making {name} is not permitted", "run as root") from None
         raise KernelError(f"can't make {name}: {error.strerror}", f"see: ip link show {name}") from None
+
+
+def persist(fd: int, stays: bool) -> None:
+    """Whether the device outlives its descriptors. Takes no privilege. Raises OSError."""
+    fcntl.ioctl(fd, _TUNSETPERSIST, int(stays))
 
 
 def _offloads(fd: int) -> bool:
@@ -75,35 +90,99 @@ def _offloads(fd: int) -> bool:
     return True
 
 
-_RTM_SETLINK, _RTM_NEWADDR, _RTM_DELADDR = 19, 20, 21
+_RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_DELADDR = 17, 18, 19, 20, 21
 _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBI")
 _IFF_UP = 1
-_IFLA_MTU, _IFLA_TXQLEN, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 4, 13, 41, 63
+_IFLA_IFNAME, _IFLA_IFALIAS = 3, 20
+_IFLA_MTU, _IFLA_TXQLEN, _IFLA_GSO_MAX_SEGS, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 4, 13, 40, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
-_SUPERPACKET = 61000
-"""Bytes of the largest superpacket: with a header for each segment it must still fit one UDP send."""
+_SUPERPACKET = 65536
+"""Bytes of the largest superpacket, as of any other device: one that is forwarded and larger than what the
+device takes, the kernel would cut into single packets (net/core/dev.c `gso_features_check`)."""
+MOST_SEGMENTS = 128
+"""Segments that one superpacket may have; those of small ones the kernel makes several of."""
 _QUEUE = 1000
 
 Interface = IPv4Interface | IPv6Interface
 
 
+@dataclass(frozen=True, slots=True)
+class FoundDevice:
+    """A device of ours that is there."""
+
+    name: str
+    index: int
+    alias: str
+    addresses: tuple[Interface, ...]
+
+
+def ours(prefix: str) -> list[FoundDevice]:
+    """The devices whose alias begins with ``prefix``."""
+    rtnl, netlink = Rtnl(), Netlink(NETLINK_ROUTE)
+    found = []
+    try:
+        addresses = rtnl.addresses()
+        for body in netlink.dump(_RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0, 0)):
+            index, said = _IFINFO.unpack_from(body)[3], dict(attributes(body, _IFINFO.size))
+            alias = string(said.get(_IFLA_IFALIAS, b""))
+            if alias.startswith(prefix):
+                found.append(
+                    FoundDevice(string(said[_IFLA_IFNAME]), index, alias, _addresses(addresses, index))
+                )
+    finally:
+        rtnl.close()
+        netlink.close()
+    return found
+
+
+def _addresses(addresses: Iterable[Address], index: int) -> tuple[Interface, ...]:
+    """Those of one link, without the link-local one that the kernel gives it."""
+    return tuple(
+        ip_interface((each.address, each.network.prefixlen))
+        for each in addresses
+        if each.index == index and not each.address.is_link_local
+    )
+
+
+def remove(index: int) -> None:
+    """Take a device away, whoever has it open."""
+    netlink = Netlink(NETLINK_ROUTE)
+    try:
+        netlink.request(_RTM_DELLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, 0, 0))
+    except NetlinkError as error:
+        if error.errno != errno.ENODEV:
+            raise
+    finally:
+        netlink.close()
+
+
 class TunDevice:
     """A TUN device of ours, from making to `close`, which takes it away."""
 
-    def __init__(self, name: str, mtu: int) -> None:
-        """Raises `MissingCapability` or `KernelError`."""
+    def __init__(self, name: str, mtu: int, alias: str = "") -> None:
+        """One that was left by `persist` is taken over as it is. By the ``alias`` `ours` knows it again.
+        Raises `MissingCapability` or `KernelError`."""
         self.name = name
         self.fd, self.udp_superpackets = open_tun(name)
         self._netlink = Netlink(NETLINK_ROUTE)
         self.index = socket.if_nametoindex(name)
         self._addresses: set[Interface] = set()
         try:
+            if alias:
+                self._set(text(_IFLA_IFALIAS, alias))
+                rtnl = Rtnl()
+                self._addresses.update(_addresses(rtnl.addresses(), self.index))
+                rtnl.close()
             self._set(u32(_IFLA_TXQLEN, _QUEUE))
-            for kind in (_IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE):
+            for kind, most in (
+                (_IFLA_GSO_MAX_SEGS, MOST_SEGMENTS),
+                (_IFLA_GSO_MAX_SIZE, _SUPERPACKET),
+                (_IFLA_GSO_IPV4_MAX_SIZE, _SUPERPACKET),
+            ):
                 try:
-                    self._set(u32(kind, _SUPERPACKET))
+                    self._set(u32(kind, most))
                 except NetlinkError:
                     pass  # before Linux 6.3 there is one for both families, before 5.19 none to be set
             self.resize(mtu)

@@ -51,10 +51,13 @@ def _whole(lab: Lab) -> Iterator[None]:
 class Download(threading.Thread):
     """TCP from one end to the other, inside the tunnel; checked byte by byte."""
 
-    def __init__(self, lab: Lab, source: str, sink: str, address: str) -> None:
+    def __init__(self, lab: Lab, source: str, sink: str, address: str, segment: int = 0) -> None:
+        """With ``segment``, that many bytes go into one segment."""
         super().__init__()
         with inside(lab[source]):
             self._listener = socket.create_server((address, 0))
+            if segment:
+                self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         with inside(lab[sink]):
             self._client = socket.create_connection(self._listener.getsockname(), WITHIN)
         self._server, _ = self._listener.accept()
@@ -116,6 +119,14 @@ def carried(lab: Lab, number: int, direction: str) -> int:
     """Bytes that a bridge has let through from gateway to exit (``up``), or back."""
     up, down = lab.bridge(f"b{number}").traffic()
     return (up if direction == "up" else down).bytes
+
+
+def test_superpackets_of_many_small_segments(lab: Lab, ends: tuple[Post, Post]) -> None:
+    gateway, _ = ends
+    Download(lab, "gateway", "exit", gateway.inner, segment=120).finish()
+    said = lab["gateway"].run("ip", "-d", "link", "show", "plait0").stdout
+    # Larger ones that are forwarded would be cut into single packets, and one of more segments dropped.
+    assert "gso_max_size 65536 gso_max_segs 128" in said
 
 
 def test_a_path_that_dies_under_a_flow_costs_it_nothing_but_time(lab: Lab, ends: tuple[Post, Post]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from statistics import median
 
 from plait import __version__
 from plait.config.model import Mode
@@ -28,9 +27,12 @@ from plait.kernel.linux import Host
 from plait.kernel.rtnl import LinkCounters
 from plait.paths.exits import ExitStanding, ExitState
 from plait.paths.state import states
+from plait.relay.rows import PathRow
 
 _EVERY = 1.0
 """Seconds over which rates are taken."""
+_LOOKS = 256
+"""Connections of each worker whose subflows are looked at for one answer."""
 
 
 class Reporter:
@@ -88,11 +90,13 @@ class Reporter:
 
     async def status(self) -> Status:
         """The snapshot."""
-        figures = []
-        for answer in await self._supervisor.ask("tally"):
-            tally = answer["tally"]
+        figures, paths = [], []
+        for answer in await self._supervisor.ask("survey", looks=_LOOKS):
+            tally, survey = answer["tally"], answer["survey"]
             assert isinstance(tally, dict)
+            assert isinstance(survey, dict)
             figures.append(tally)
+            paths.append(survey["paths"])
         return Status(
             role=self._role,
             version=__version__,
@@ -101,7 +105,7 @@ class Reporter:
             sessions=add_up([*figures, *self._supervisor.retired]),
             datagrams=datagrams(await self._courier.tally()),
             exits=self._exits(),
-            paths=self._paths(figures),
+            paths=self._paths(paths),
             users=self.users(),
             workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),
             restarts=self._supervisor.restarts,
@@ -129,23 +133,23 @@ class Reporter:
             )
         return tuple(found)
 
-    def _paths(self, figures: list[dict[str, object]]) -> tuple[PathStatus, ...]:
+    def _paths(self, carried: list[Mapping[str, list[int]]]) -> tuple[PathStatus, ...]:
         keeper = self._keeper
         counters = self._last[1]
-        carried = _by_address(figures)
         found = []
         for each in states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health):
             reach, path = each.reach, each.reach.path
             count = counters.get(path.interface)
             tx_bps, rx_bps = self._rates.get(path.interface, (0, 0))
-            flows = [flow for source in reach.sources for flow in carried.get(str(source.address), ())]
-            sent = sum(flow[1] for flow in flows)
+            places = [str(source.address) for source in reach.sources]
+            flows = [PathRow(*rows[place]) for rows in carried for place in places if place in rows]
+            sent = sum(flow.segments for flow in flows)
             measured = self._judgement.figures(path.name)
             rtt, loss = measured.rtt, measured.loss
             if rtt is None and flows:
-                rtt = median(flow[0] for flow in flows) / 1e6
+                rtt = max(flows, key=lambda flow: flow.flows).rtt_us / 1e6
             if loss is None and sent:
-                loss = sum(flow[2] for flow in flows) / sent
+                loss = sum(flow.retrans for flow in flows) / sent
             found.append(
                 PathStatus(
                     name=path.name,
@@ -161,21 +165,10 @@ class Reporter:
                     rx_bytes=count.rx_bytes if count else 0,
                     tx_bps=tx_bps,
                     rx_bps=rx_bps,
-                    subflows=len(flows),
+                    subflows=sum(flow.flows for flow in flows),
                 )
             )
         return tuple(found)
-
-
-def _by_address(figures: list[dict[str, object]]) -> Mapping[str, list[list[int]]]:
-    """The workers' subflows by local address: smoothed RTT in µs, segments sent, segments sent again."""
-    merged: dict[str, list[list[int]]] = {}
-    for tally in figures:
-        subflows = tally["subflows"]
-        assert isinstance(subflows, dict)
-        for address, flows in subflows.items():
-            merged.setdefault(address, []).extend(flows)
-    return merged
 
 
 def _rate(before: int, after: int, seconds: float) -> int:

@@ -25,6 +25,11 @@ _SOL_MPTCP = 284
 _MPTCP_INFO, _MPTCP_FULL_INFO = 1, 4
 _TCP_IS_MPTCP = 43
 _TCP_ESTABLISHED = 1
+_STATES = {
+    1: "established", 2: "syn sent", 3: "syn received", 4: "fin wait 1", 5: "fin wait 2", 6: "time wait",
+    8: "close wait", 9: "last ack", 11: "closing", 12: "syn received",
+}  # fmt: skip
+"""include/net/tcp_states.h; a subflow that is closed (7) is none any more, though listed for a while."""
 _APP_LIMITED = 0x01 if sys.byteorder == "little" else 0x80  # tcpi_delivery_rate_app_limited, a bit field
 _MAX_SUBFLOWS = 16  # the kernel keeps dead ones listed for a while beside at most nine live ones
 
@@ -38,6 +43,8 @@ _MPTCP_INFO_ROOM = 160
 _TOTALS = struct.Struct("=4Q")
 _TOTALS_AT = _FULL.size + 48
 """Of bytes_retrans, bytes_sent, bytes_received and bytes_acked in struct mptcp_info (Linux 6.5)."""
+_TOKEN = struct.Struct("=I")
+_TOKEN_AT = _FULL.size + 12
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,6 +80,9 @@ class Subflow:
     """How long ago the last acknowledgement came in, alone or with data (`tcp_ack`, net/ipv4/tcp_input.c)."""
     rate_bps: int
     """Delivery rate, bit/s; 0 where the application and not the path was the limit."""
+    window: int = 0
+    """Congestion window, in segments."""
+    state: str = "established"
 
 
 def is_mptcp(connection: socket.socket) -> bool:
@@ -127,16 +137,52 @@ def subflows(connection: socket.socket) -> tuple[Subflow, ...]:
         if code in (errno.EOPNOTSUPP, errno.ENOPROTOOPT, errno.EINVAL):
             return ()
         raise OSError(code, os.strerror(code))
+    return _read(room, established=True)
+
+
+def _read(room: _Room, *, established: bool) -> tuple[Subflow, ...]:
+    """What the kernel has written, or of it the established ones."""
     count = min(_FULL.unpack_from(room.full)[4], _MAX_SUBFLOWS)
     found = []
     for position in range(count):
         here, there = _SUBFLOW.unpack_from(room.infos, position * _SUBFLOW.size)[2:]
         tcp = _TCP_INFO.unpack_from(room.tcps, position * _TCP_INFO.size)
-        if tcp[0] == _TCP_ESTABLISHED:
+        if tcp[0] == _TCP_ESTABLISHED or (not established and tcp[0] in _STATES):
             local, remote = _address(here), _address(there)
-            if local is not None and remote is not None:
+            # One that was given up keeps its place for a while, without an address (0.0.0.0).
+            if local is not None and remote is not None and not local[0].is_unspecified:
                 found.append(_subflow(local, remote, tcp))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """All that is to be shown of a connection."""
+
+    transport: str
+    """``mptcp`` or ``tcp``; empty when the kernel can't tell (any more)."""
+    token: int
+    """MPTCP's; 0 without."""
+    flows: tuple[Subflow, ...]
+    """In whatever state; of plain TCP the connection itself."""
+
+
+def portray(connection: socket.socket) -> Portrait:
+    """A connection for people to look at. Never raises: one that is gone has nothing to show."""
+    room = getattr(_room, "it", None)
+    if room is None:
+        room = _room.it = _Room()
+    try:
+        if not room.ask(connection.fileno()):
+            (token,) = _TOKEN.unpack_from(room.full, _TOKEN_AT)
+            return Portrait("mptcp", token, _read(room, established=False))
+        if is_mptcp(connection):
+            # A kernel that knows no MPTCP_FULL_INFO (before 6.5): what there is of the whole.
+            raw = connection.getsockopt(_SOL_MPTCP, _MPTCP_INFO, _MPTCP_INFO_ROOM)
+            return Portrait("mptcp", _TOKEN.unpack_from(raw, 12)[0], ())
+        return Portrait("tcp", 0, look(connection).flows)
+    except (OSError, struct.error):
+        return Portrait("", 0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +232,8 @@ def _subflow(here: tuple[IPAddress, int], there: tuple[IPAddress, int], tcp: tup
         min_rtt_us=tcp[39],
         segments_out=tcp[41],
         rate_bps=0 if tcp[7] & _APP_LIMITED else tcp[42] * 8,
+        window=tcp[26],
+        state=_STATES.get(tcp[0], "closed"),
         bytes_sent=tcp[48],
         bytes_retrans=tcp[49],
     )

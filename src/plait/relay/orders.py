@@ -6,7 +6,7 @@
                        {"own": [...]}            the host's addresses have changed
                        {"bar": [user, ...]}      who is not served any more: ends sessions, too
                        {"serving": {exit: exit}} which exit serves new connections meant for each
-                       {"ask": id, "what": "tally" | "sessions" | "probe" | "connect", ...}
+                       {"ask": id, "what": "tally" | "survey" | "probe" | "connect", ...}
                        {"drain": true}           accept no more; leave when the last session ends
     worker → control   {"ready": true}           listening, privileges dropped
                        {"answer": id, ...}
@@ -17,7 +17,8 @@
                                                  second while some do, and once more, empty, when none does
                        {"fault": "..."}          can't do the job; the worker ends
 
-What is asked: ``tally`` and ``sessions`` take nothing more; ``probe`` takes ``exit``; ``connect`` takes
+What is asked: ``tally`` takes nothing more; ``survey`` takes what `plait.relay.survey` says, and has the
+tally in its answer; ``probe`` takes ``exit``; ``connect`` takes
 ``exit`` and ``path`` (one of the ways that the worker knows) or ``way`` (as above: of a path that is
 not among them now), makes one plain TCP handshake over it, sends nothing, and answers
 ``{"connect": {"ok": bool, "rtt_ms": float or null, "why": str}}`` within two seconds.

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
+from plait.relay.accounts import by_client, by_exit
 from plait.relay.admission import Admission
 from plait.relay.dialer import Failure
 from plait.relay.evidence import Evidence
@@ -33,7 +34,7 @@ from plait.relay.probe import Probe, handshake
 from plait.relay.proxy import Guest, Proxy, Socks
 from plait.relay.pump import Outcome, Pump, Session
 from plait.relay.resolver import Resolver
-from plait.relay.survey import sessions, subflows
+from plait.relay.survey import Survey
 from plait.relay.tally import Tally
 from plait.relay.users import Users
 from plait.relay.warm import LIFETIME, Stock
@@ -65,6 +66,8 @@ class Worker:
         self.loop = Loop()
         self.pump = Pump(self.loop, self._session_ended)
         self.tally = Tally()
+        self._survey = Survey(self.pump)
+        self._clients, self._exits = by_client(), by_exit()
         self._listeners: list[Listener] = []
         self._interceptors: list[Interceptor] = []
         self._proxies: list[Proxy] = []
@@ -254,6 +257,7 @@ class Worker:
             for name, listed in ways.items():
                 if name in self._upstreams:
                     self._upstreams[name].turn_to(_ways(listed))
+            self._survey.outdated()
         if isinstance(barred := message.get("bar"), list):
             self._bar(frozenset(barred))
         if isinstance(serving := message.get("serving"), dict):
@@ -308,11 +312,9 @@ class Worker:
             else:
                 handshake(self.loop, way, lambda result: self._say(answer | {"connect": result}))
             return
-        if what == "sessions":
-            answer["sessions"] = sessions(self.pump, self.loop.now)
-        else:
-            answer["tally"] = self._figures() | {"subflows": subflows(self.pump)}
-        self._say(answer)
+        if what == "survey":
+            answer["survey"] = self._survey.answer(question)
+        self._say(answer | {"tally": self._figures()})
 
     def _way_asked(self, question: JsonObject) -> Way | None:
         """The way that a question is about: given with it, or one of those that we know."""
@@ -333,6 +335,8 @@ class Worker:
             "outcomes": dict(tally.outcomes),
             "strangers": dict(tally.strangers),
             "users": self._users.counts(live),
+            "clients": self._clients.counts(live),
+            "exits": self._exits.counts(live),
             "up_bytes": tally.up_bytes + sum(session.up.count for session in live),
             "down_bytes": tally.down_bytes + sum(session.down.count for session in live),
         }
@@ -366,6 +370,7 @@ class Worker:
 
     def _tell_tally(self) -> None:
         """Should we be killed, control knows what we had counted until now."""
+        self._survey.rest()
         self._say({"tally": self._figures()})
         self.loop.after(_TALLY_EVERY, self._tell_tally)
 
@@ -401,7 +406,9 @@ class Worker:
         tally = self.tally
         if self._evidence is not None:
             self._evidence.forget(session)
-        self._users.ended(session)
+        self._survey.forget(session)
+        for accounts in (self._users, self._clients, self._exits):
+            accounts.ended(session)
         tally.outcomes[outcome.value] += 1
         tally.up_bytes += session.up.count
         tally.down_bytes += session.down.count

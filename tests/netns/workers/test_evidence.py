@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from typing import Any
 
 from plait.relay.orders import Lacking, Traffic
+from plait.relay.rows import FlowRow, PathRow, SessionRow
 
 from .duo import Duo, Worker, echo, sink, source, way
 
@@ -158,3 +160,45 @@ def test_a_handshake_over_one_path(duo: Duo) -> None:
         "rtt_ms": None,
         "why": "timed out",
     }
+
+
+def test_sessions_are_shown_with_their_subflows(duo: Duo) -> None:
+    door = duo.exit()
+    gateway = duo.gateway()
+    duo.server(echo)
+    client = duo.client()
+    try:
+        # The second subflow comes after the first data; now and then a little goes on.
+        def both() -> Any:
+            client.sendall(b"x" * 1000)
+            client.recv(1000)
+            (row,) = gateway.ask("survey", limit=5, looks=8)["survey"]["rows"]
+            row = SessionRow(*row)
+            return row if len(row.flows) == 2 else None
+
+        row = gateway.until(both)
+        flows = sorted(FlowRow(*flow) for flow in row.flows)
+        assert [(flow.local, flow.remote, flow.state) for flow in flows] == [
+            ("10.1.1.78", "10.1.1.70", "established"),
+            ("10.2.2.78", "10.1.1.70", "established"),
+        ]
+        assert (row.exit, row.transport) == ("attic", "mptcp")
+        assert row.peer == f"127.0.0.1:{client.getsockname()[1]}"
+        assert sum(flow.sent for flow in flows) > row.up >= 1000
+        assert all(flow.window and flow.rtt_us for flow in flows)
+        assert f"token:{row.token:x}" in duo.here.sh("ss -HMni"), "the token that ss shows"
+        answer = gateway.ask("survey", limit=0, looks=8)
+        assert {place: PathRow(*path).flows for place, path in answer["survey"]["paths"].items()} == {
+            "10.1.1.78": 1,
+            "10.2.2.78": 1,
+        }
+        assert answer["tally"]["exits"]["attic"][0] == answer["tally"]["clients"]["127.0.0.1"][0] == 1
+        # The exit sees the same connection from its side.
+        (there,) = door.ask("survey", limit=5)["survey"]["rows"]
+        there = SessionRow(*there)
+        assert there.exit == ""
+        assert {FlowRow(*flow).remote for flow in there.flows} == {"10.1.1.78", "10.2.2.78"}
+        assert {FlowRow(*flow).remote_port for flow in there.flows} == {flow.local_port for flow in flows}
+    finally:
+        client.close()
+    gateway.until(lambda: gateway.ask("survey", limit=5)["survey"]["matched"] == 0)

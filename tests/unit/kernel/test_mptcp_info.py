@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from plait.kernel.mptcp_info import _address, is_mptcp, subflows
+from plait.kernel.mptcp_info import Portrait, _address, is_mptcp, portray, subflows
 
 
 def test_plain_sockets_have_no_subflows() -> None:
@@ -26,6 +26,31 @@ def test_a_closed_descriptor_is_an_error() -> None:
     closed.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         subflows(closed)
+
+
+def test_a_portrait_of_plain_tcp_is_the_connection_itself() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as near,
+        listener.accept()[0],
+    ):
+        near.sendall(b"x" * 100)
+        seen = portray(near)
+        here, there = near.getsockname(), near.getpeername()
+    assert (seen.transport, seen.token) == ("tcp", 0)
+    (flow,) = seen.flows
+    assert (str(flow.local), flow.local_port, str(flow.remote), flow.remote_port) == (*here, *there)
+    assert (flow.state, flow.bytes_sent) == ("established", 100)
+    assert flow.window > 0
+
+
+def test_what_is_gone_has_no_portrait() -> None:
+    closed = socket.socket()
+    closed.close()
+    assert portray(closed) == Portrait("", 0, ())
+    near, far = socket.socketpair()
+    with near, far:
+        assert portray(near).flows == ()
 
 
 def storage(family: int, address: str, port: int) -> bytes:

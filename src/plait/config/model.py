@@ -157,7 +157,7 @@ class Gateway:
     tcp: TcpVia = TcpVia.MPTCP
     """How TCP is carried."""
     udp: UdpVia = UdpVia.TUNNEL
-    """How the rest is carried. Where the exit serves no tunnel, it is routed as without plait."""
+    """How the rest is carried. Where no exit serves a tunnel, it is routed as without plait."""
     when_exit_lost: WhenExitLost = WhenExitLost.DIRECT
     """``direct`` lets the LAN out without plait while no exit answers; ``block`` does not."""
     bypass: tuple[IPNetwork, ...] = ()
@@ -297,13 +297,22 @@ class Tunnel:
     serve: bool = False
     """Whether the exit forwards what gateways send through the tunnel. Its kernel must forward packets."""
     subnet: IPv4Network | IPv6Network = IPv4Network("10.188.0.0/16")
-    """Addresses that the exit hands to gateways."""
+    """Addresses that the exit hands to gateways. Where it is IPv6, the tunnel carries no IPv4."""
+    subnet6: IPv6Network | None = IPv6Network("fd70:6c61:6974::/64")
+    """The same for IPv6 beside IPv4; none when empty."""
     masquerade: bool = True
     """Whether tunnelled packets leave the exit under its own address."""
     mtu: int = 0
     """Largest packet inside the tunnel in bytes; 0 means 1400."""
     name: str = "plait0"
-    """The tunnel's network interface."""
+    """The tunnel's network interface; with several exits the others' follow from it."""
+
+    @property
+    def subnets(self) -> tuple[IPNetwork, ...]:
+        """One of each IP version that is carried."""
+        if self.subnet.version == 6 or self.subnet6 is None:
+            return (self.subnet,)
+        return (self.subnet, self.subnet6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ def _gateway(table: Table) -> model.Gateway:
             "lan", values.many(values.interface, 1), (), 'name the LAN\'s interfaces, as in lan = ["lan"]'
         ),
         intercept=table.take("intercept", values.word(model.Intercept), _GATEWAY.intercept),
-        tcp=table.take("tcp", values.word(model.TcpVia, later=(model.TcpVia.TUNNEL,)), _GATEWAY.tcp),
+        tcp=table.take("tcp", values.word(model.TcpVia), _GATEWAY.tcp),
         udp=table.take("udp", values.word(model.UdpVia), _GATEWAY.udp),
         when_exit_lost=table.take("when_exit_lost", values.word(model.WhenExitLost), _GATEWAY.when_exit_lost),
         bypass=table.take("bypass", _NETWORKS, _GATEWAY.bypass),
@@ -237,7 +237,8 @@ def _tunnel(table: Table) -> model.Tunnel:
     table.refuse_unknown(KEYS["[tunnel]"], _others("[tunnel]"))
     return model.Tunnel(
         serve=table.take("serve", values.boolean, _TUNNEL.serve),
-        subnet=table.take("subnet", values.network, _TUNNEL.subnet),
+        subnet=table.take("subnet", values.subnet, _TUNNEL.subnet),
+        subnet6=table.take("subnet6", values.subnet6, _TUNNEL.subnet6),
         masquerade=table.take("masquerade", values.boolean, _TUNNEL.masquerade),
         mtu=table.take("mtu", values.mtu, _TUNNEL.mtu),
         name=table.take("name", values.interface, _TUNNEL.name),

@@ -356,6 +356,24 @@ def network(value: object) -> IPNetwork:
     raise Wrong(f"{show(written)} has host bits set", f'did you mean "{loose}"?')
 
 
+def subnet(value: object) -> IPNetwork:
+    """A network with room for its owner and somebody else, beside what may be a broadcast address."""
+    found = network(value)
+    if found.num_addresses < 4:
+        raise Wrong(f"{show(str(found))} is too small", "it must have 4 addresses at least")
+    return found
+
+
+def subnet6(value: object) -> IPv6Network | None:
+    """The same of IPv6; None when empty."""
+    if value == "":
+        return None
+    found = subnet(value)
+    if isinstance(found, IPv4Network):
+        raise Wrong(f"{show(str(found))} is not IPv6", "IPv4 goes into `subnet`")
+    return found
+
+
 def socket_address(value: object) -> tuple[IPAddress, int]:
     """``ADDRESS:PORT`` or ``[IPv6 ADDRESS]:PORT``."""
     written = text(value)

@@ -90,10 +90,10 @@ class Courier:
         self._domains = Domains()
         self._asked = 0
         self._stopping = False
-        self.lodged: Callable[[list[str], int], None] | None = None
+        self.lodged: Callable[[str, list[str], int], None] | None = None
         """Told when an exit has given our tunnel addresses, and an MTU."""
         self.offered: Callable[[str, bool], None] | None = None
-        """Told when an exit serves the tunnel, and no TUN device was given to the courier; or no longer."""
+        """Told whether an exit serves a tunnel."""
         self.restarts = 0
         """Couriers that died and were replaced."""
 
@@ -274,7 +274,8 @@ class Courier:
         inherited = [theirs.fileno(), *(job.home.doors if job.home else ())]
         inherited += [fd for away in job.aways for fd in away.doors]
         inherited += job.names.doors if job.names else ()
-        inherited += [fd for fd in (job.tun, job.home.tun if job.home else -1) if fd >= 0]
+        inherited += [tunnel.tun for tunnel in job.tunnels]
+        inherited += [job.home.tun] if job.home is not None and job.home.tun >= 0 else []
         if self._lender is not None:
             self._lender.close()
             self._lender = None
@@ -380,9 +381,9 @@ class Courier:
             case {"offer": {"exit": str(name), "serves": bool(serves)}}:
                 if self.offered is not None:
                     self.offered(name, serves)
-            case {"tunnel": {"addresses": list(addresses), "mtu": int(mtu)}}:
+            case {"tunnel": {"exit": str(name), "addresses": list(addresses), "mtu": int(mtu)}}:
                 if self.lodged is not None:
-                    self.lodged([str(address) for address in addresses], mtu)
+                    self.lodged(name, [str(address) for address in addresses], mtu)
             case {"session": {"exit": str(name), "state": str(state), "why": str(why)}}:
                 self._listener.session(name, state == "up", why)
 

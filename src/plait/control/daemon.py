@@ -164,6 +164,8 @@ class Daemon:
 
     async def _start(self) -> None:
         config = self._config
+        self._tunnel.take_over(config)
+        self._keeper.tunnels = self._tunnel.devices
         # Interception may be left from a crash, with workers that still serve it: leave it to them.
         self._keeper.reconcile(interception=False)
         # After the kernel's parameters: accepted sockets get the buffers that the listening one had first.
@@ -235,15 +237,16 @@ class Daemon:
         keeper = self._keeper
         self._judgement.looked()
         self._courier.terms(terms(keeper.config, keeper.health))
-        self._tunnel.look(keeper.config, keeper.peers, taking=keeper.taking)
+        self._tunnel.look(keeper.config, keeper.peers, self._judgement.serving(), self._watch.foreign)
         self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
 
     def _tunnel_offered(self, exit_name: str, serves: bool) -> None:
         if self._tunnel.offered(self._config, exit_name, serves):
             self._offered.set()
+        self._keeper.wake()
 
     def _tunnel_changed(self) -> None:
-        self._keeper.tunnel = self._tunnel.index
+        self._keeper.tunnels = self._tunnel.devices
         self._keeper.wake()
 
     async def _open_tunnel_when_offered(self) -> None:

@@ -8,12 +8,12 @@ import errno
 import hashlib
 import os
 import socket
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plait.config.model import Config, Method, Peer, UdpVia
-from plait.courier.orders import AwayOrder, CourierJob, HomeOrder, NamesOrder
+from plait.courier.orders import AwayOrder, CourierJob, HomeOrder, NamesOrder, TunnelOrder
 from plait.errors import PlaitError
 from plait.kernel.udp import open_door, open_interceptor
 from plait.paths.intercept import names_port, ports, takes_names
@@ -27,23 +27,23 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelEnds:
-    """The TUN devices of the tunnel's ends on this host; the descriptors are control's."""
+    """The TUN devices of the tunnels' ends on this host; the descriptors are control's."""
 
-    near: int = -1
-    """Of the gateway."""
-    via: str = ""
-    """The exit that it leads to."""
+    near: Mapping[str, int] = field(default_factory=dict)
+    """Of the gateway, by exit."""
     far: int = -1
     """Of the exit."""
-    subnet: str = ""
+    subnets: tuple[str, ...] = ()
+    """Out of which the exit hands out addresses, one of each."""
     mtu: int = 1400
 
     def joined(self, job: CourierJob) -> CourierJob:
         """A job with these in it."""
         home = job.home
         if home is not None and self.far >= 0:
-            home = replace(home, tun=self.far, subnet=self.subnet, mtu=self.mtu)
-        return replace(job, tun=self.near, via=self.via, mtu=self.mtu, home=home)
+            home = replace(home, tun=self.far, subnets=list(self.subnets), mtu=self.mtu)
+        tunnels = [TunnelOrder(exit=name, tun=fd, mtu=self.mtu) for name, fd in self.near.items()]
+        return replace(job, tunnels=tunnels, home=home)
 
 
 @dataclass(frozen=True, slots=True)

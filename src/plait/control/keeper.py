@@ -82,8 +82,8 @@ class Keeper:
         self.peers = peers
         self.taking = True
         """Whether the LAN's TCP is taken: an exit answers."""
-        self.tunnel = 0
-        """Index of the TUN device that packets may be led into; 0 while there is none."""
+        self.tunnels: Mapping[int, int] = {}
+        """Indices of the TUN devices that packets may be led into, by slot."""
         self.health: Health = {}
         self.view = View()
         self.looked: Callable[[], None] = lambda: None
@@ -228,7 +228,7 @@ class Keeper:
             self.health,
             taking=self.taking,
             steering=self._detours,
-            tunnel=self.tunnel,
+            tunnels=self.tunnels,
         )
 
     def _withheld(self, snapshot: Snapshot) -> set[int]:

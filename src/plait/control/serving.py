@@ -45,7 +45,7 @@ class Serving:
             else:
                 log.info("an exit answers again: the LAN's TCP is taken")
             self._keeper.taking = not lost
-            self._keeper.wake()
+        self._keeper.wake()
 
     def _say(self) -> None:
         serving = self.now()

@@ -1,130 +1,195 @@
-"""The tunnel's ends on this host: TUN devices, their addresses, and the tables around them.
+"""The tunnels' ends on this host: TUN devices, their addresses, and the tables around them.
 
-A gateway asks for nothing until an exit has said that it serves the tunnel; then the device is made, and
-once the exit has given an address, packets are led into it. An exit makes its device at the start, where
+A gateway asks for nothing until an exit has said that it serves a tunnel; then a device is made, and
+once the exit has given addresses, packets are led into it. An exit makes its device at the start, where
 its owner wants it to serve.
+
+A control that was killed leaves a courier that goes on, devices with addresses, and the table. The next one
+takes the devices over as they are, so that conversations in the tunnel keep what conntrack knows of them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from ipaddress import ip_interface, ip_network
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
-from plait.config.model import Config, IPAddress, Mode
+from plait.config.model import Config, IPAddress, IPNetwork, Mode
 from plait.control.errands import TunnelEnds
 from plait.errors import PlaitError
 from plait.kernel import nft
-from plait.kernel.tun import TunDevice
-from plait.paths.carrying import far_table, near_table, wants_tunnel
-from plait.paths.marks import NFT_FAR_TABLE, NFT_NEAR_TABLE
+from plait.kernel.tun import TunDevice, ours, remove
+from plait.paths.carrying import NearEnd, Offers, device_of, near_table, wants_tunnel
+from plait.paths.hosting import far_table
+from plait.paths.marks import MOST_TUNNELS, NFT_FAR_TABLE, NFT_NEAR_TABLE
 from plait.paths.standing import Health
 
 log = logging.getLogger(__name__)
 
 MTU = 1400
 """Bytes of an inner packet when the config names none: fits through a path of 1472 (IPv6: 1492)."""
+_NEAR_ALIAS = "plait tunnel to "
+_FAR_ALIAS = "plait tunnels of gateways"
+_NAME_MAX = 14
+"""Bytes of a device's name that leave room for one more."""
 
 
 class TunnelHost:
-    """What control holds of the tunnel. ``changed`` is called when routes should be looked at."""
+    """What control holds of the tunnels. ``changed`` is called when routes should be looked at."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._near: TunDevice | None = None
+        self._near: dict[str, TunDevice] = {}
+        """By exit."""
         self._far: TunDevice | None = None
-        self._offers: set[str] = set()
-        """Exits that serve the tunnel."""
-        self._lodged = False
+        self._offers: dict[str, bool] = {}
+        """Whether an exit serves a tunnel, as far as it has said so."""
+        self._slots: dict[str, int] = {}
+        self._open: dict[str, tuple[int, NearEnd]] = {}
+        """Where packets may be led into, with the device's index, by exit."""
         self._loaded = ""
         """Digest of the gateway's table that is in place."""
 
     @property
-    def index(self) -> int:
-        """Of the TUN device into which packets may be led; 0 while there is none."""
-        return self._near.index if self._near is not None and self._lodged else 0
+    def devices(self) -> dict[int, int]:
+        """Indices of the TUN devices into which packets may be led, by slot."""
+        return {end.slot: index for index, end in self._open.values()}
+
+    def take_over(self, config: Config) -> None:
+        """At the start: what a control that was killed has left goes on, as far as it is wanted."""
+        gateway = config.gateway
+        if gateway is None:
+            return
+        question = nft.NftQuestion()
+        try:
+            self._loaded = question.digest(NFT_NEAR_TABLE) or ""
+        finally:
+            question.close()
+        self._allot(config)
+        wanted = {
+            _NEAR_ALIAS + name: (name, device_of(config.tunnel.name, slot))
+            for name, slot in self._slots.items()
+            if wants_tunnel(gateway)
+        }
+        for found in ours(_NEAR_ALIAS):
+            name, device = wanted.get(found.alias, ("", ""))
+            if found.name != device:
+                remove(found.index)
+                continue
+            self._offers[name] = True
+            if found.addresses:
+                self._lead(name, found.index, device, found.addresses)
 
     def offered(self, config: Config, exit_name: str, serves: bool) -> bool:
-        """An exit serves the tunnel, or no longer; whether the courier is to have another job now."""
-        if serves:
-            self._offers.add(exit_name)
-        else:
-            self._offers.discard(exit_name)
-        return self._wants_near(config) != (self._near is not None)
+        """An exit serves a tunnel, or not; whether the courier is to have another job now."""
+        self._offers[exit_name] = serves
+        return set(self._wanted(config)) != set(self._near)
 
-    def _wants_near(self, config: Config) -> bool:
-        gateway, peers = config.gateway, config.peers
-        return gateway is not None and wants_tunnel(gateway) and bool(peers) and peers[0].name in self._offers
+    def _wanted(self, config: Config) -> list[str]:
+        gateway = config.gateway
+        if gateway is None or not wants_tunnel(gateway):
+            return []
+        return [peer.name for peer in config.peers if self._offers.get(peer.name)][:MOST_TUNNELS]
+
+    def _allot(self, config: Config) -> None:
+        """A slot for each exit, the same for as long as it is in the config."""
+        names = [peer.name for peer in config.peers]
+        self._slots = {name: slot for name, slot in self._slots.items() if name in names}
+        free = (slot for slot in range(MOST_TUNNELS) if slot not in set(self._slots.values()))
+        for name, slot in zip([name for name in names if name not in self._slots], list(free), strict=False):
+            self._slots[name] = slot
 
     def ends(self, config: Config) -> TunnelEnds | None:
         """The devices for the courier, made as far as they are wanted. Raises PlaitError."""
-        gateway, mtu, name = config.gateway, config.tunnel.mtu or MTU, config.tunnel.name
-        near = self._wants_near(config)
+        mtu, name = config.tunnel.mtu or MTU, config.tunnel.name
+        self._allot(config)
+        wanted = {
+            each: device_of(name, self._slots[each]) for each in self._wanted(config) if each in self._slots
+        }
+        for each in [each for each, device in self._near.items() if device.name != wanted.get(each)]:
+            self._close_near(each)
+        for each, device in wanted.items():
+            self._near[each] = _made(self._near.get(each), device, mtu, _NEAR_ALIAS + each)
+        served = self._far is not None
         far = config.exit is not None and config.tunnel.serve
         # On a node both are there, so the exit's has another name.
-        served = self._far is not None
-        self._far = self._adjust(self._far, far, f"{name}x" if gateway is not None else name, mtu)
-        self._near = self._adjust(self._near, near, name, mtu)
-        if self._far is not None:
+        far_name = name[:_NAME_MAX] + "x" if config.gateway is not None else name
+        if self._far is not None and (not far or self._far.name != far_name):
+            self._far.close()
+            self._far = None
+        if far:
+            self._far = _made(self._far, far_name, mtu, _FAR_ALIAS)
             self._open_far(config, self._far)
         elif served:
             _drop(NFT_FAR_TABLE)
-        if self._near is None:
-            self._leave()
-        if self._near is None and self._far is None:
+        if not self._near and self._far is None:
             return None
         return TunnelEnds(
-            near=self._near.fd if self._near else -1,
-            via=config.peers[0].name if config.peers else "",
-            far=self._far.fd if self._far else -1,
-            subnet=str(config.tunnel.subnet),
+            near={each: device.fd for each, device in self._near.items()},
+            far=self._far.fd if self._far is not None else -1,
+            subnets=tuple(map(str, _forwarded(config))) if self._far is not None else (),
             mtu=mtu,
         )
 
-    def _adjust(self, device: TunDevice | None, wanted: bool, name: str, mtu: int) -> TunDevice | None:
-        if device is not None and (not wanted or device.name != name):
-            device.close()
-            device = None
-        if wanted and device is None:
-            device = TunDevice(name, mtu)
-            _loosen(name)
-        elif device is not None:
-            device.resize(mtu)
-        return device
-
     def _open_far(self, config: Config, device: TunDevice) -> None:
-        subnet = ip_network(str(config.tunnel.subnet))
-        device.address({ip_interface(f"{subnet[1]}/{subnet.prefixlen}")}, routed=True)
-        nft.load(far_table(config, device.name, subnet))
-        if not _forwards(subnet.version):
-            log.warning(
-                "tunnel: this host does not forward packets; "
-                "net.ipv4.ip_forward=1 (or net.ipv6.conf.all.forwarding=1) makes it"
-            )
+        subnets = _forwarded(config)
+        device.address({ip_interface((subnet[1], subnet.prefixlen)) for subnet in subnets}, routed=True)
+        nft.load(far_table(config, device.name, subnets))
+        for subnet in config.tunnel.subnets:
+            if not _forwards(subnet.version):
+                key = "net.ipv4.ip_forward=1" if subnet.version == 4 else "net.ipv6.conf.all.forwarding=1"
+                level = logging.WARNING if subnet in subnets else logging.INFO
+                log.log(level, "tunnel: this host does not forward IPv%d; %s makes it", subnet.version, key)
 
-    def lodged(self, addresses: list[str], mtu: int) -> None:
-        """The exit has given us addresses."""
-        device = self._near
+    def lodged(self, exit_name: str, addresses: list[str], mtu: int) -> None:
+        """An exit has given us addresses."""
+        device = self._near.get(exit_name)
         if device is None:
             return
+        given = tuple(ip_interface(address) for address in addresses)
         try:
             device.resize(mtu)
-            device.address({ip_interface(address) for address in addresses}, routed=False)
+            device.address(set(given), routed=False)
         except OSError as error:
             log.warning("tunnel: %s: %s", device.name, error.strerror)
             return
-        if not self._lodged:
-            log.info("tunnel: open, as %s", ", ".join(addresses))
-        self._lodged = True
+        if exit_name not in self._open:
+            log.info("tunnel: open, as %s of %s", ", ".join(addresses), exit_name)
+        self._lead(exit_name, device.index, device.name, given)
         self._changed()
 
-    def look(self, config: Config, peers: Mapping[str, tuple[IPAddress, ...]], *, taking: bool) -> None:
-        """Hold the gateway's table to what is wanted now."""
-        if self._near is None or not self._lodged:
-            return
-        table = near_table(config, peers, self._near.name, taking=taking)
-        if table.digest != self._loaded:
+    def _lead(
+        self, exit_name: str, index: int, device: str, addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    ) -> None:
+        """From now on packets may be led into a device."""
+        versions = frozenset(address.version for address in addresses)
+        end = NearEnd(exit=exit_name, slot=self._slots[exit_name], device=device, versions=versions)
+        self._open[exit_name] = (index, end)
+
+    def look(
+        self,
+        config: Config,
+        peers: Mapping[str, tuple[IPAddress, ...]],
+        serving: Mapping[str, str | None],
+        foreign: Collection[str],
+    ) -> None:
+        """Hold the gateway's table to what is wanted now. ``serving`` is which exit serves what is meant for
+        each, ``foreign`` are those that are no plait."""
+        gateway = config.gateway
+        table = None
+        if gateway is not None and wants_tunnel(gateway) and config.peers:
+            offers = Offers(
+                ends={name: end for name, (_, end) in self._open.items()},
+                without=frozenset(foreign) | {name for name, serves in self._offers.items() if not serves},
+                serving=serving,
+            )
+            table = near_table(config, peers, offers)
+        if table is None:
+            if self._loaded:
+                _drop(NFT_NEAR_TABLE)
+                self._loaded = ""
+        elif table.digest != self._loaded:
             try:
                 nft.load(table)
             except PlaitError as error:
@@ -133,21 +198,30 @@ class TunnelHost:
             self._loaded = table.digest
 
     def close(self) -> None:
-        """Take everything of the tunnel's out of the host."""
-        self._leave()
-        if self._far is not None:
-            _drop(NFT_FAR_TABLE)
-        for device in (self._near, self._far):
-            if device is not None:
-                device.close()
-        self._near = self._far = None
-
-    def _leave(self) -> None:
-        """Lead nothing into the tunnel any more."""
+        """Take everything of the tunnels' out of the host."""
         if self._loaded:
             _drop(NFT_NEAR_TABLE)
             self._loaded = ""
-        self._lodged = False
+        for name in list(self._near):
+            self._close_near(name)
+        self._open.clear()
+        if self._far is not None:
+            _drop(NFT_FAR_TABLE)
+            self._far.close()
+            self._far = None
+
+    def _close_near(self, exit_name: str) -> None:
+        self._open.pop(exit_name, None)
+        self._near.pop(exit_name).close()
+
+
+def _made(device: TunDevice | None, name: str, mtu: int, alias: str) -> TunDevice:
+    if device is not None:
+        device.resize(mtu)
+        return device
+    device = TunDevice(name, mtu, alias)
+    _loosen(name)
+    return device
 
 
 def _drop(table: str) -> None:
@@ -170,7 +244,13 @@ def _forwards(version: int) -> bool:
     try:
         return Path("/proc/sys", key).read_text().strip() == "1"
     except OSError:
-        return True
+        return False
+
+
+def _forwarded(config: Config) -> tuple[IPNetwork, ...]:
+    """The subnets of the IP versions that this host forwards; all while it forwards none."""
+    subnets = config.tunnel.subnets
+    return tuple(subnet for subnet in subnets if _forwards(subnet.version)) or subnets
 
 
 def terms(config: Config, health: Health) -> dict[str, tuple[str, float, bool]]:

@@ -55,6 +55,11 @@ class Watch:
         self.exits = {name: self.exits.get(name, ExitView(name)) for name in names}
         self.look()
 
+    @property
+    def foreign(self) -> frozenset[str]:
+        """Exits that answer and are no plait."""
+        return frozenset(name for name, view in self.exits.items() if view.state == "foreign")
+
     def look(self) -> None:
         """Something has changed: probe now."""
         self._due.clear()

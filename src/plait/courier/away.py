@@ -81,6 +81,8 @@ class Away:
         """The session is old enough to be replaced, however well it works."""
         self._misses = 0
         self._state = ""
+        self._serves: bool | None = None
+        """Whether the exit serves a tunnel; None before it has said so."""
         self._terms: dict[str, Wanted] = {}
         self.near: Near | None = None
         """The tunnel, where there is one."""
@@ -231,11 +233,11 @@ class Away:
         self._due = False
         self._renewal = self._loop.after(RENEW, self._renew)
         self._news("up", "")
+        if self._serves is not bool(epoch):
+            self._serves = bool(epoch)
+            self._say({"offer": {"exit": self._order.name, "serves": self._serves}})
         if self.near is not None and epoch:
             self.near.begun(session, epoch)
-        elif (self.near is not None) != bool(epoch):
-            # The exit serves the tunnel and we have none, or the other way round.
-            self._say({"offer": {"exit": self._order.name, "serves": bool(epoch)}})
         # The exit takes the session for real, and learns where each path is, by the first datagram on it.
         for line in self._lines.values():
             self._echo(line)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from plait.courier.cargo import Bundle, Cargo
 from plait.courier.haul import Haul
 from plait.courier.tally import Tally
 from plait.courier.tun import Tun
 from plait.relay.loop import Loop
-from plait.tunnel.frames import Config, encode
+from plait.tunnel.frames import Config, Interface, encode
 from plait.tunnel.scheduler import Mode
 from plait.wire.datagram import Session
 
@@ -33,8 +33,9 @@ Who = tuple[str, bytes]
 class Lodger:
     """One gateway."""
 
-    def __init__(self, address: IPv4Address | IPv6Address, own_epoch: int) -> None:
-        self.address = address
+    def __init__(self, addresses: Sequence[Interface], own_epoch: int) -> None:
+        self.addresses = tuple(addresses)
+        """One of each subnet."""
         self.own_epoch = own_epoch
         """What we call what we remember of it."""
         self.epoch: int | None = None
@@ -47,12 +48,12 @@ class Inn:
     """All lodgers, and the TUN device they share."""
 
     def __init__(
-        self, loop: Loop, tun: Tun, tally: Tally, subnet: IPv4Network | IPv6Network, mtu: int
+        self, loop: Loop, tun: Tun, tally: Tally, subnets: Sequence[IPv4Network | IPv6Network], mtu: int
     ) -> None:
         self._loop = loop
         self._tun = tun
         self._tally = tally
-        self._subnet = subnet
+        self._subnets = tuple(subnets)
         self._mtu = mtu
         self._lodgers: dict[Who, Lodger] = {}
         self._by_address: dict[bytes, Lodger] = {}
@@ -88,7 +89,7 @@ class Inn:
             return lodger
         if former is not None:
             former.close()
-        source = lodger.address.packed
+        sources = frozenset(each.ip.packed for each in lodger.addresses)
         lodger.epoch = epoch
         lodger.haul = Haul(
             self._loop,
@@ -96,46 +97,54 @@ class Inn:
             ship=ship,
             write=self._tun.write,
             echo=echo,
-            admit=lambda address: address == source,
+            admit=sources.__contains__,
         )
         lodger.haul.session = session
         return lodger
 
     def _admit(self, who: Who) -> Lodger | None:
         now = self._loop.now
-        address = self._free_address(who) if len(self._lodgers) < _MOST else None
-        if address is None:
+        addresses = self._free_addresses(who) if len(self._lodgers) < _MOST else []
+        if not addresses:
             # No room, or all addresses are given away: perhaps to such as are no more.
             idle = [each for each, lodger in self._lodgers.items() if now - lodger.seen > _FORGET]
             if not idle:
                 return None
             self._forget(idle[0])
-            address = self._free_address(who)
-            if address is None:
+            addresses = self._free_addresses(who)
+            if not addresses:
                 return None
-        lodger = Lodger(address, self.epoch(who))
+        lodger = Lodger(addresses, self.epoch(who))
         self._epochs.pop(who, None)
         lodger.seen = now
-        self._lodgers[who] = self._by_address[address.packed] = lodger
+        self._lodgers[who] = lodger
+        for address in addresses:
+            self._by_address[address.ip.packed] = lodger
         return lodger
 
     def _forget(self, who: Who) -> None:
         lodger = self._lodgers.pop(who)
-        del self._by_address[lodger.address.packed]
+        for address in lodger.addresses:
+            del self._by_address[address.ip.packed]
         if lodger.haul is not None:
             lodger.haul.close()
 
-    def _free_address(self, who: Who) -> IPv4Address | IPv6Address | None:
-        """The first address of the subnet is the exit's own; the last may be a broadcast."""
-        usable = min(self._subnet.num_addresses, 1 << 32) - 3
+    def _free_addresses(self, who: Who) -> list[Interface]:
+        """One of each subnet; none when one of them is full."""
+        found = [self._free_address(who, subnet) for subnet in self._subnets]
+        return [address for address in found if address is not None] if None not in found else []
+
+    def _free_address(self, who: Who, subnet: IPv4Network | IPv6Network) -> Interface | None:
+        """The first address of a subnet is the exit's own; the last may be a broadcast."""
+        usable = min(subnet.num_addresses, 1 << 32) - 3
         if usable < 1:
             return None
         seed = hashlib.blake2s(who[1] + who[0].encode(), digest_size=8, person=b"lodging").digest()
         start = int.from_bytes(seed, "big") % usable
         for step in range(min(usable, _MOST + 1)):
-            address = self._subnet[2 + (start + step) % usable]
+            address = subnet[2 + (start + step) % usable]
             if address.packed not in self._by_address:
-                return address
+                return ip_interface((address, subnet.prefixlen))
         return None
 
     def asked(self, lodger: Lodger, path: int, config: Config) -> None:
@@ -151,9 +160,13 @@ class Inn:
         for other in range(256):
             if other not in named and haul.sender.way(other) is not None:
                 haul.sender.set_path(other, now, mode=Mode.OFF, up=False)
-        address = ip_interface(f"{lodger.address}/{self._subnet.prefixlen}")
         reply = encode(
-            Config(asking=False, serial=config.serial, mtu=min(self._mtu, config.mtu), addresses=(address,))
+            Config(
+                asking=False,
+                serial=config.serial,
+                mtu=min(self._mtu, config.mtu),
+                addresses=lodger.addresses,
+            )
         )
         datagram = haul.session.sealing.seal(path, reply)
         haul.ship(path, [datagram], len(datagram))

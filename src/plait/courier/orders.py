@@ -16,7 +16,7 @@
                         {"silent": {"exit", "path", "sent"}}
                         {"capacity": {"exit", "path", "up_bps", "down_bps"}}    null: not found out
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
-                        {"offer": {"exit", "serves"}}      it serves the tunnel and we have none, or no more
+                        {"offer": {"exit", "serves"}}      whether it serves a tunnel; said when that changes
                         {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
                         {"learn": id, "found": [[set, address, seconds], ...]}   see `courier.names`
                         {"answer": id, "tally": {...}}
@@ -78,9 +78,21 @@ class HomeOrder:
     deny: list[str] = field(default_factory=list)
     tun: int = -1
     """The exit's TUN device, inherited; -1 without tunnels."""
-    subnet: str = ""
-    """Out of which gateways get their addresses."""
+    subnets: list[str] = field(default_factory=list)
+    """Out of which gateways get their addresses, one of each."""
     mtu: int = 0
+    """Most bytes of an inner packet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelOrder:
+    """A gateway's tunnel to one exit."""
+
+    exit: str
+    tun: int
+    """The TUN device, inherited."""
+    mtu: int
+    """Most bytes of an inner packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +118,8 @@ class CourierJob:
     verbose: int
     lender: int = -1
     """Our end of the pair over which `faces` are lent; -1 when nothing is intercepted."""
-    tun: int = -1
-    """The gateway's TUN device, inherited; -1 without a tunnel."""
-    via: str = ""
-    """The exit that the tunnel leads to."""
-    mtu: int = 0
-    """Most bytes of an inner packet."""
+    tunnels: list[TunnelOrder] = field(default_factory=list)
+    """The gateway's, one for each exit that serves."""
     names: NamesOrder | None = None
     """None where no rule is about domains."""
 
@@ -124,6 +132,7 @@ class CourierJob:
         """The opposite of `to_json`. Both ends are the same program, so there is nothing to check."""
         fields = dict(raw)
         fields["aways"] = [AwayOrder(**order) for order in raw["aways"]]  # type: ignore[attr-defined]
+        fields["tunnels"] = [TunnelOrder(**order) for order in raw["tunnels"]]  # type: ignore[attr-defined]
         home = raw["home"]
         fields["home"] = HomeOrder(**home) if isinstance(home, dict) else None
         names = raw["names"]

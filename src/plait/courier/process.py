@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from plait.courier.away import Away
 from plait.courier.channel import Channel
 from plait.courier.home import Home
-from plait.courier.orders import CourierJob, HomeOrder, WayOrder
+from plait.courier.orders import CourierJob, HomeOrder, TunnelOrder, WayOrder
 from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
 from plait.relay import privileges
@@ -56,8 +56,8 @@ class Courier:
         identity = bytes.fromhex(job.identity)
         for order in job.aways:
             self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
-        if job.tun >= 0:
-            self._open_tunnel(job)
+        for tunnel in job.tunnels:
+            self._open_tunnel(tunnel)
         if job.home is not None:
             self._home = self._make_home(job.home)
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
@@ -74,20 +74,20 @@ class Courier:
         self.loop.run()
         self._channel.say({"tally": self._figures()})
 
-    def _open_tunnel(self, job: CourierJob) -> None:
+    def _open_tunnel(self, order: TunnelOrder) -> None:
         # Only now: without a tunnel a third of this process's code is not needed.
         from plait.courier.near import Near
         from plait.courier.tun import Tun
 
-        tun = Tun(self.loop, job.tun, self.tally)
-        away = self._aways[job.via]
+        tun = Tun(self.loop, order.tun, self.tally)
+        away = self._aways[order.exit]
         away.near = Near(
             self.loop,
             tun,
             self.tally,
             self._channel.say,
-            job.via,
-            mtu=job.mtu,
+            order.exit,
+            mtu=order.mtu,
             ship=away.ship,
             echo=away.echo_over,
         )
@@ -101,7 +101,8 @@ class Courier:
             from plait.courier.tun import Tun
 
             tun = Tun(self.loop, order.tun, self.tally)
-            inn = Inn(self.loop, tun, self.tally, ip_network(order.subnet), order.mtu)
+            subnets = [ip_network(subnet) for subnet in order.subnets]
+            inn = Inn(self.loop, tun, self.tally, subnets, order.mtu)
         return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
 
     def _handle_signals(self) -> None:

@@ -21,9 +21,9 @@ PROTOCOL = 178
 TABLE_INTERCEPT = 18800
 """Routing table that delivers intercepted packets to this host."""
 TABLE_TUNNEL = 18899
-"""… and this one leads into the tunnel."""
+"""… and this one leads into the first tunnel, those before it into further ones."""
 TABLES = range(18800, 18900)
-"""All our routing tables; path *i* of the config has ``18801 + i``."""
+"""All our routing tables; path *i* of the config has ``18801 + i``, the tunnel of slot *n* ``18899 - n``."""
 
 PRIORITIES = range(800, 900)
 """All our policy rules: before those of other programs (mwan3 1001, main 32766)."""
@@ -42,7 +42,10 @@ FWMARK_MASK = 0x0F00_0000
 FWMARK_ANSWER = 0x0200_0000
 """In those bits: a datagram that we send with an address which is not ours."""
 FWMARK_TUNNEL = 0x0300_0000
-"""In those bits: what goes through the tunnel. In conntrack's mark, too."""
+"""In those bits: what goes through the first tunnel, and one more for each further one. In conntrack's
+mark, too."""
+MOST_TUNNELS = 13
+"""As many as those bits can tell apart."""
 
 ENDPOINT_IDS = range(201, 209)
 """MPTCP endpoint ids. Eight, as the kernel has no room for more (MPTCP_PM_ADDR_MAX)."""
@@ -50,12 +53,22 @@ ENDPOINT_IDS = range(201, 209)
 ROUTE_METRIC = 1024
 """Given explicitly, as IPv6 would turn 0 into this and the diff would never be empty."""
 
-MAX_PATHS = len(TABLES) - 2
+MAX_PATHS = len(TABLES) - 1 - MOST_TUNNELS
 
 
 def table_of(index: int) -> int:
     """Routing table of the path at ``index`` in the config."""
     return TABLE_INTERCEPT + 1 + index
+
+
+def table_of_tunnel(slot: int) -> int:
+    """Routing table of a tunnel."""
+    return TABLE_TUNNEL - slot
+
+
+def tunnel_mark(slot: int) -> int:
+    """Mark of what goes through a tunnel."""
+    return FWMARK_TUNNEL + slot * FWMARK
 
 
 def is_our_rule(priority: int, protocol: int) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
 from plait.config.model import IPAddress, IPNetwork, Protocol, Rule, Verdict
+from plait.paths.model import Ruleset
 
 RESERVED: tuple[IPNetwork, ...] = (
     IPv4Network("0.0.0.0/8"),
@@ -144,3 +145,34 @@ def braces(values: Iterable[object]) -> str:
 def indent(lines: Iterable[str]) -> list[str]:
     """One level deeper."""
     return ["\t" + line if line else line for line in lines]
+
+
+def chain(name: str, lines: Iterable[str]) -> list[str]:
+    """A chain of a table."""
+    return [f"chain {name} {{", *indent(lines), "}", ""]
+
+
+def fit(devices: str) -> list[str]:
+    """A base chain by which TCP sends no segments that are too long for these devices, whichever way it
+    opens; where the route knows of less room, that counts."""
+    size = "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu"
+    return [
+        "type filter hook forward priority mangle; policy accept;",
+        f"iifname {devices} {size}",
+        f"oifname {devices} {size}",
+    ]
+
+
+def digested(table: str, body: Sequence[str]) -> Ruleset:
+    """A whole table, which replaces the one before, with a digest of itself as its comment."""
+    digest = sha256("\n".join(body).encode()).hexdigest()[:16]
+    lines = [
+        f"table inet {table}",
+        f"delete table inet {table}",
+        f"table inet {table} {{",
+        f'\tcomment "{digest}"',
+        "",
+        *indent(body),
+        "}",
+    ]
+    return Ruleset(text="\n".join(lines) + "\n", digest=digest)

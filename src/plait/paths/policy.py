@@ -87,10 +87,10 @@ def desired(
     *,
     taking: bool = True,
     steering: Sequence[Detour] = (),
-    tunnel: int = 0,
+    tunnels: Mapping[int, int] | None = None,
 ) -> HostState:
-    """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers); ``tunnel``
-    the index of the TUN device, 0 without a tunnel."""
+    """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers); ``tunnels``
+    are the indices of the TUN devices that packets may be led into, by slot."""
     if config.gateway is None:
         return HostState(limits=LIMITS, sysctls=tuning.tuned(snapshot)) if config.exit else HostState()
     reaches = survey(config, snapshot)
@@ -103,14 +103,14 @@ def desired(
     rules: list[PolicyRule] = []
     if udp or (mptcp and config.gateway.intercept is Intercept.TPROXY):
         routes, rules = _delivery(snapshot)
-    if tunnel:
+    for slot, device in sorted((tunnels or {}).items()):
         # The kernel gives the device a link-local address, whatever the tunnel carries.
         versions = {
             each.address.version
             for each in snapshot.addresses
-            if each.index == tunnel and not each.address.is_link_local
+            if each.index == device and not each.address.is_link_local
         }
-        into, by = carrying.routing(tunnel, versions)
+        into, by = carrying.routing(slot, device, versions)
         routes += into
         rules += by
     wanted = [reach for reach in reaches if reach.path.mode is not Mode.OFF and reach.sources]

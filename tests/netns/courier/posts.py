@@ -107,15 +107,15 @@ class Post:
                 if config.exit is not None:
                     self._address("10.188.0.1/16")
             ends = (
-                TunnelEnds(near=self.tun.fd, via="attic", mtu=MTU)
+                TunnelEnds(near={"attic": self.tun.fd}, mtu=MTU)
                 if config.exit is None
-                else TunnelEnds(far=self.tun.fd, subnet="10.188.0.0/16", mtu=MTU)
+                else TunnelEnds(far=self.tun.fd, subnets=("10.188.0.0/16",), mtu=MTU)
             )
         await self.courier.renew(
             config, identity=bytes(16), uid=os.getuid(), gid=os.getgid(), verbose=0, tunnel=ends
         )
 
-    def _lodged(self, addresses: list[str], mtu: int) -> None:
+    def _lodged(self, exit: str, addresses: list[str], mtu: int) -> None:
         for address in addresses:
             self._address(address)
 

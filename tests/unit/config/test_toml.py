@@ -163,7 +163,12 @@ def test_the_long_exit() -> None:
         ),
     )
     assert config.tunnel == model.Tunnel(
-        serve=True, subnet=ip_network("fd88::/64"), masquerade=False, mtu=1400, name="plait7"
+        serve=True,
+        subnet=ip_network("10.88.0.0/16"),
+        subnet6=ip_network("fd88::/64"),
+        masquerade=False,
+        mtu=1400,
+        name="plait7",
     )
 
 

@@ -113,6 +113,8 @@ BAD = [
         '"tunnel" is not in this version',
         "use mptcp or direct",
     ),
+    (values.subnet, "10.188.0.0/31", '"10.188.0.0/31" is too small', "it must have 4 addresses at least"),
+    (values.subnet6, "10.188.0.0/16", '"10.188.0.0/16" is not IPv6', "IPv4 goes into `subnet`"),
     (values.word(Period), "week", '"week" is not known', 'known: "day", "month"'),
     (
         values.host_port,

@@ -21,7 +21,7 @@ def inn() -> Iterator[Inn]:
     """One with room for five."""
     loop = Loop()
     near, far = socket.socketpair()
-    yield Inn(loop, Tun(loop, near.fileno(), Tally()), Tally(), ip_network("10.9.0.0/29"), 1400)
+    yield Inn(loop, Tun(loop, near.fileno(), Tally()), Tally(), [ip_network("10.9.0.0/29"), ip_network("fd09::/64")], 1400)
     near.close()
     far.close()
     loop.close()
@@ -39,7 +39,13 @@ def arrive(inn: Inn, number: int, user: str = "") -> Lodger | None:
 
 def test_everybody_has_an_address_of_his_own(inn: Inn) -> None:
     found = [arrive(inn, number) for number in range(5)]
-    assert len({lodger.address for lodger in found if lodger}) == 5
+    assert len({address for lodger in found if lodger for address in lodger.addresses}) == 10
+    for lodger in found:
+        assert lodger is not None
+        assert [address.network for address in lodger.addresses] == [
+            ip_network("10.9.0.0/29"),
+            ip_network("fd09::/64"),
+        ]
     assert arrive(inn, 0) is found[0]
     assert arrive(inn, 0, user="mallory") is None
 
@@ -54,5 +60,5 @@ def test_who_is_gone_for_long_makes_room(inn: Inn) -> None:
     newcomer = arrive(inn, 5)
     assert newcomer is not None
     assert found[0] is not None
-    assert newcomer.address == found[0].address
+    assert newcomer.addresses[0] == found[0].addresses[0]
     assert arrive(inn, 1) is found[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -21,7 +23,7 @@ from plait.config.model import (
     Verdict,
     WhenExitLost,
 )
-from plait.paths.carrying import far_table, near_table, routing, wants_tunnel
+from plait.paths.carrying import NearEnd, Offers, device_of, near_table, routing, wants_tunnel
 from plait.paths.marks import FWMARK_MASK, FWMARK_TUNNEL, PROTOCOL, TABLE_TUNNEL
 from plait.paths.model import TABLE_MAIN
 from plait.paths.policy import desired
@@ -65,8 +67,22 @@ def chain(text: str, name: str) -> list[str]:
     return [line.strip() for line in inside.splitlines()]
 
 
-def near(config: Config, *, taking: bool = True) -> str:
-    return near_table(config, EXITS, "plait0", taking=taking).text
+ATTIC = NearEnd(exit="attic", slot=0, device="plait0", versions=frozenset({4, 6}))
+CELLAR = NearEnd(exit="cellar", slot=1, device="plait1", versions=frozenset({4, 6}))
+WELL = {"attic": "attic", "cellar": "cellar"}
+LOST: dict[str, str | None] = {"attic": None, "cellar": None}
+
+
+def offers(
+    *ends: NearEnd, serving: Mapping[str, str | None] = WELL, without: Iterable[str] = ("cellar",)
+) -> Offers:
+    return Offers(ends={end.exit: end for end in ends}, without=frozenset(without), serving=serving)
+
+
+def near(config: Config, known: Offers | None = None) -> str:
+    table = near_table(config, EXITS, known or offers(ATTIC))
+    assert table is not None
+    return table.text
 
 
 @pytest.mark.parametrize(
@@ -106,73 +122,130 @@ def test_the_order_of_decisions_at_a_gateway() -> None:
     lines = chain(near(config(rules=rules)), "carry")
     assert lines[1] == 'iifname != { "lan", "wlan" } return'
     order = [
-        "ct mark & 0x0f000000 == 0x03000000",  # what is in the tunnel stays there
+        "ct mark & 0x0f000000 vmap { 0x03000000 : goto into_0 }",  # what is in the tunnel stays there
         "ct state != new return",  # what is not, never comes into it
         "fib daddr type",
         'fib daddr oifname { "lan", "wlan" } return',
         "ip daddr @exits4 return",
         "ip daddr @bypass4 return",
-        "meta l4proto udp ip daddr != @reserved4 udp dport { 25 } reject",
-        "ip saddr { 192.168.1.9 } ip daddr != @reserved4 return",
-        "ip daddr { 10.7.0.0/16 } ct mark set",
+        "meta l4proto udp ip daddr != @reserved4 udp dport { 25 } goto refuse",
+        "ip saddr { 192.168.1.9 } ip daddr != @reserved4 goto into_0",  # the cellar serves none
+        "ip daddr @reserved4 ip daddr { 10.7.0.0/16 } goto into_0",
+        "ip daddr { 10.7.0.0/16 } goto into_0",
         "meta l4proto udp ether saddr { 02:00:00:00:00:01 } return",
         "ip daddr @reserved4 return",
-        "ct mark set",
+        "goto into_0",
     ]
     places = [next(at for at, line in enumerate(lines) if line.startswith(start)) for start in order]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize(
-    ("lost", "taking", "last"),
+    ("lost", "known", "last"),
     [
-        (WhenExitLost.DIRECT, True, "accept"),
-        (WhenExitLost.BLOCK, True, "accept"),
-        (WhenExitLost.DIRECT, False, "return"),
-        (WhenExitLost.BLOCK, False, "reject"),
+        (WhenExitLost.DIRECT, offers(ATTIC), ["goto into_0"]),
+        (WhenExitLost.BLOCK, offers(ATTIC), ["goto into_0"]),
+        (WhenExitLost.DIRECT, offers(ATTIC, serving=LOST), ["return"]),
+        (WhenExitLost.BLOCK, offers(ATTIC, serving=LOST), ["goto refuse"]),
+        # The first exit is lost: the second one's tunnel, if it has one.
+        (WhenExitLost.BLOCK, offers(ATTIC, CELLAR, serving={**WELL, "attic": "cellar"}), ["goto into_1"]),
+        (WhenExitLost.BLOCK, offers(ATTIC, serving={**WELL, "attic": "cellar"}), ["goto refuse"]),
+        # It has none, and the second one has.
+        (WhenExitLost.DIRECT, offers(CELLAR, without=["attic"]), ["goto into_1"]),
+        # It carries one version only.
+        (
+            WhenExitLost.BLOCK,
+            offers(replace(ATTIC, versions=frozenset({4}))),
+            ["meta nfproto ipv4 goto into_0", "meta nfproto ipv6 return"],
+        ),
+        # Before anything is known, nothing leaks.
+        (WhenExitLost.BLOCK, offers(without=[]), ["goto refuse"]),
+        (WhenExitLost.BLOCK, offers(without=["attic"], serving=LOST), ["goto refuse"]),
     ],
 )
-def test_when_the_exit_is_lost(lost: WhenExitLost, taking: bool, last: str) -> None:
-    lines = chain(near(config(lost=lost), taking=taking), "carry")
-    assert lines[-1].endswith(last)
-    assert any(line.startswith("ct mark &") for line in lines), "what is in the tunnel waits there"
+def test_who_carries_what_no_rule_is_about(lost: WhenExitLost, known: Offers, last: list[str]) -> None:
+    text = near(config(lost=lost), known)
+    assert chain(text, "carry")[-len(last) :] == last
+    assert ("chain stay" in text) == (lost is WhenExitLost.BLOCK)
+    for end in known.ends.values():
+        mark = f"0x0{3 + end.slot}000000"
+        assert any(f"{mark} : goto into_{end.slot}" in line for line in chain(text, "carry")), (
+            "it stays there"
+        )
+        assert f"| {mark} accept" in chain(text, f"into_{end.slot}")[0]
+
+
+@pytest.mark.parametrize(
+    ("lost", "known"),
+    [
+        (WhenExitLost.DIRECT, offers(without=[])),
+        (WhenExitLost.DIRECT, offers(serving=LOST)),
+        (WhenExitLost.BLOCK, offers(without=["attic", "cellar"])),
+    ],
+)
+def test_no_table_where_it_would_change_nothing(lost: WhenExitLost, known: Offers) -> None:
+    assert near_table(config(lost=lost), EXITS, known) is None
+
+
+def test_rules_lead_into_the_tunnels_of_their_exits() -> None:
+    rules = (
+        Rule(to="cellar", source=(ip_network("192.168.1.9/32"),)),
+        Rule(to="cellar", destination=(ip_network("10.7.0.0/16"),)),
+    )
+    both = offers(ATTIC, CELLAR)
+    lines = chain(near(config(rules=rules), both), "carry")
+    assert "ip saddr { 192.168.1.9 } ip daddr != @reserved4 goto into_1" in lines
+    assert "ip daddr { 10.7.0.0/16 } goto into_1" in lines
+    # Private destinations are behind their own exit or nowhere.
+    lost = offers(ATTIC, CELLAR, serving={**WELL, "cellar": "attic"})
+    lines = chain(near(config(rules=rules), lost), "carry")
+    assert "ip saddr { 192.168.1.9 } ip daddr != @reserved4 goto into_0" in lines
+    assert "ip daddr @reserved4 ip daddr { 10.7.0.0/16 } return" in lines
+    blocked = chain(near(config(rules=rules, lost=WhenExitLost.BLOCK), lost), "carry")
+    assert "ip daddr @reserved4 ip daddr { 10.7.0.0/16 } goto refuse" in blocked
+
+
+def test_tcp_is_taken_from_its_beginning_only() -> None:
+    line = "tcp flags & (fin | syn | rst | ack) != syn return"
+    assert line in chain(near(config(tcp=TcpVia.TUNNEL)), "carry")
+    assert line not in chain(near(config()), "carry")
+
+
+@pytest.mark.parametrize(
+    ("name", "slot", "device"),
+    [
+        ("plait0", 0, "plait0"),
+        ("plait0", 1, "plait1"),
+        ("plait7", 3, "plait10"),
+        ("tun", 2, "tun2"),
+        ("longest-name-15", 9, "longest-name-24"),
+        ("abcdefghijklmn9", 1, "abcdefghijklm10"),
+    ],
+)
+def test_devices_are_counted(name: str, slot: int, device: str) -> None:
+    assert device_of(name, slot) == device
+    assert len(device) <= 15
 
 
 def test_nobody_at_the_far_end_begins_anything() -> None:
     text = near(config())
     for name in ("guard", "guard_host"):
-        assert chain(text, name)[1] == 'iifname "plait0" ct state != { established, related } drop'
-    assert chain(text, "leave")[1] == 'oifname "plait0" masquerade'
-
-
-@pytest.mark.parametrize("masquerade", [True, False])
-def test_an_exit_admits_what_it_would_dial(masquerade: bool) -> None:
-    text = far_table(config(masquerade=masquerade), "plait0", ip_network("10.188.0.0/16")).text
-    assert chain(text, "admit")[1:] == [
-        'oifname "plait0" ct state != { established, related } drop',
-        'iifname != "plait0" return',
-        "ip saddr != 10.188.0.0/16 drop",
-        "ip daddr @deny4 reject",
-        "ip daddr @allow4 accept",
-        "ip daddr @reserved4 reject",
-    ]
-    assert chain(text, "guard_host")[-2:] == [
-        "ip daddr 10.188.0.1 meta l4proto { icmp, ipv6-icmp } accept",
-        "drop",
-    ]
-    assert ("masquerade" in text) == masquerade
-    assert "10.9.0.0/16," in text
+        assert chain(text, name)[1] == 'iifname { "plait0" } ct state != { established, related } drop'
+    assert chain(text, "leave")[1] == 'oifname { "plait0" } masquerade'
 
 
 def test_digests_tell_tables_apart() -> None:
-    one = near_table(config(), EXITS, "plait0", taking=True)
-    assert one == near_table(config(), EXITS, "plait0", taking=True)
-    assert one.digest != near_table(config(), EXITS, "plait0", taking=False).digest
+    one = near_table(config(), EXITS, offers(ATTIC))
+    other = near_table(config(), EXITS, offers(ATTIC, serving=LOST))
+    assert one is not None
+    assert other is not None
+    assert one == near_table(config(), EXITS, offers(ATTIC))
+    assert one.digest != other.digest
     assert one.digest in one.text
 
 
 def test_marked_packets_are_led_into_the_device() -> None:
-    routes, rules = routing(9, [4, 6, 4])
+    routes, rules = routing(0, 9, [4, 6, 4])
     assert [(str(route.dst), route.oif, route.table) for route in routes] == [
         ("0.0.0.0/0", 9, TABLE_TUNNEL),
         ("::/0", 9, TABLE_TUNNEL),
@@ -181,13 +254,13 @@ def test_marked_packets_are_led_into_the_device() -> None:
         (FWMARK_TUNNEL, FWMARK_MASK, PROTOCOL, TABLE_TUNNEL)
     }
     assert TABLE_TUNNEL != TABLE_MAIN
-    assert routing(9, []) == ([], [])
+    assert routing(0, 9, []) == ([], [])
 
 
 def test_the_host_is_wanted_with_a_way_into_the_tunnel() -> None:
     snapshot = host()
     device = snapshot.links[0].index
-    state = desired(scene_config(), snapshot, {}, {}, tunnel=device)
+    state = desired(scene_config(), snapshot, {}, {}, tunnels={0: device})
     assert [route.oif for route in state.routes if route.table == TABLE_TUNNEL] == [device] * len(
         {each.address.version for each in snapshot.addresses if each.index == device}
     )

@@ -348,6 +348,6 @@ def test_networks_are_compared_within_their_family() -> None:
 def test_the_tunnel_carries_what_it_has_addresses_for(addresses: str, versions: set[int]) -> None:
     """The kernel gives every device a link-local address: that must not draw IPv6 into an IPv4 tunnel."""
     snapshot = host(wan1="10.1.1.78/24", tun0=addresses)
-    state = policy.desired(config(path("wan1")), snapshot, ATTIC, told({}), tunnel=index("tun0"))
+    state = policy.desired(config(path("wan1")), snapshot, ATTIC, told({}), tunnels={0: index("tun0")})
     assert {route.dst.version for route in state.routes if route.table == TABLE_TUNNEL} == versions
     assert {rule.family for rule in state.rules if rule.table == TABLE_TUNNEL} == versions

@@ -1,0 +1,1 @@
+"""What a check-up found, put into sentences: facts in, findings out. The hands are in `plait.control`."""

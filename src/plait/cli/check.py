@@ -11,6 +11,7 @@ from plait.config.notes import notes
 from plait.config.roles import roles
 from plait.config.toml import exposed, load
 from plait.errors import ConfigError
+from plait.kernel.capabilities import page_lacks
 
 HELP = "say whether config files are good, or everything that is wrong with them"
 
@@ -44,10 +45,12 @@ def run(args: argparse.Namespace) -> int:
         ]
     else:
         held = sorted(roles(config), reverse=True)
+        lacks = page_lacks(config)
         remarks = notes(config) + [
             f"{path} holds a password and everybody on this host may read it: chmod o-r {path}"
             for path in exposed(files)
         ]
+        remarks += [f"this host lacks something: {lacks}"] if lacks is not None else []
         lines = [
             f"{' + '.join(names)}: ok ({' and '.join(held)})",
             *(f"note: {remark}" for remark in remarks),

@@ -13,6 +13,7 @@ from plait.config.sources import Sources
 from plait.control.daemon import Daemon
 from plait.control.rundir import DEFAULT
 from plait.errors import UsageError
+from plait.kernel import logs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(option, metavar=metavar, action="append", default=[], help=text)
     run_dir(parser)
+    parser.add_argument(
+        "--log", choices=logs.FORMS, default=logs.TEXT, help=f"the form of the log ({logs.TEXT})"
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say every session")
 
 
@@ -54,7 +58,7 @@ def run_dir(parser: argparse.ArgumentParser) -> None:
 
 def run(role: str, args: argparse.Namespace) -> int:
     """Run the role until SIGTERM or SIGINT."""
-    _log_to_stderr(args.verbose)
+    _log(args.log, args.verbose)
     daemon = Daemon(_sources(args), role, args.run_dir, verbose=args.verbose)
     asyncio.run(daemon.run())
     return 0
@@ -77,13 +81,9 @@ def _sources(args: argparse.Namespace) -> Sources:
     )
 
 
-def _log_to_stderr(verbose: int) -> None:
+def _log(form: str, verbose: int) -> None:
     # The journal has its own clock; a terminal has not.
     clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose > 1 else logging.INFO,
-        format=f"{clock}%(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    level = logging.DEBUG if verbose > 1 else logging.INFO
+    logs.begin(form, level, f"{clock}%(levelname)s %(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from plait.config import keys
+from plait.config import keys, web
 from plait.config.model import Method, Mode, Period
 from plait.config.tables import Draft, M, Placed
 from plait.config.values import CREDENTIAL_MAX, show, suggest
@@ -19,7 +19,7 @@ GATEWAY_HEADERS = frozenset(("gateway", "path", "rule", "proxy"))
 """Tables that only a gateway has. ``exit`` is either's, by its brackets."""
 
 EXIT_HEADERS = frozenset(("user",))
-"""Tables that only an exit has. ``tunnel`` and ``relay`` are either's."""
+"""Tables that only an exit has. ``tunnel``, ``relay`` and ``web`` are either's."""
 
 
 def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
@@ -37,6 +37,7 @@ def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
     _users(draft)
     _proxies(draft)
     _ports(draft)
+    web.check(draft)
     return _missing(draft, " + ".join(sources))
 
 
@@ -50,7 +51,8 @@ def _one_each(draft: Draft) -> None:
     for singles in (draft.gateways, draft.exits):
         for again in singles[1:]:
             again.table.fault("", f"is already in {singles[0].table.source}", "a node has one of each role")
-    for shared, why in ((draft.relays, "the workers"), (draft.tunnels, "the tunnel")):
+    shares = ((draft.relays, "the workers"), (draft.tunnels, "the tunnel"), (draft.webs, "the page"))
+    for shared, why in shares:
         for other in shared[1:]:
             if other.value != shared[0].value:
                 problem = f"differs from the one in {shared[0].table.source}"
@@ -185,6 +187,7 @@ def _ports(draft: Draft) -> None:
         taken = f"{first}" if first == last else f"{first} to {last}"
         others = [("port", role.table, role.value.port) for role in draft.exits[:1]]
         others += [("listen", proxy.table, proxy.value.listen[1]) for proxy in draft.proxies]
+        others += [("listen", page.table, port) for page in draft.webs for _, port in page.value.listen]
         for name, table, port in others:
             if first <= port <= last:
                 table.fault(name, f"{port} is taken by the interceptor", f"gateway.port gives it {taken}")

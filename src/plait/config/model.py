@@ -316,6 +316,30 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """``[web]``: a page that shows what is going on, the same for both roles."""
+
+    listen: tuple[tuple[IPAddress, int], ...]
+    """Addresses and ports to listen on. Required. An address may come later."""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    """Whoever knows it may see everything and change the modes of paths. Required unless ``insecure``."""
+    token: Secret = field(default_factory=lambda: Secret(""))
+    """Programs that send it may read: Prometheus, scripts."""
+    insecure: bool = False
+    """Nobody is asked for a password: whoever reaches the page may change modes."""
+    exposed: bool = False
+    """Served to those who come by a path's interface too, and on any address."""
+    names: tuple[str, ...] = ()
+    """Host names by which the page may be called, beside its addresses."""
+    metrics: bool = True
+    """Whether Prometheus finds ``/metrics``."""
+    history: int = 16_000_000
+    """Bytes that history on disk may take; 0 for none. Written as a number or as ``"16 MB"``."""
+    history_directory: str = ""
+    """Where that is; systemd's state directory or else the run directory when empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
     """``[relay]``: the pump, the same for both roles."""
 
@@ -348,3 +372,4 @@ class Config:
     users: tuple[User, ...] = ()
     tunnel: Tunnel = field(default_factory=Tunnel)
     relay: Relay = field(default_factory=Relay)
+    web: Web | None = None

@@ -13,6 +13,8 @@ def notes(config: Config) -> list[str]:
     for peer in config.peers:
         if peer.method is Method.NONE and peer.password:
             found.append(f"exit {peer.name}: method none uses no password")
+    if config.web is not None and config.web.insecure:
+        found.append("[web]: whoever reaches the page may see everything and change modes: insecure = true")
     if config.exit is not None:
         found += _of_exit(config.exit)
     return found

@@ -39,6 +39,7 @@ class Draft:
     users: list[Placed[model.User]] = field(default_factory=list)
     tunnels: list[Placed[model.Tunnel]] = field(default_factory=list)
     relays: list[Placed[model.Relay]] = field(default_factory=list)
+    webs: list[Placed[model.Web]] = field(default_factory=list)
     headers: set[str] = field(default_factory=set)
     """Top-level tables that were written at all, whether they could be read or not."""
 
@@ -59,10 +60,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "[[user]]": _keys(model.User),
     "[tunnel]": _keys(model.Tunnel),
     "[relay]": _keys(model.Relay),
+    "[web]": _keys(model.Web),
 }
 """What may stand under each header. ``exit`` under ``[gateway]`` is ``[[gateway.exit]]``."""
 
-TOP_KEYS = ("gateway", "exit", "path", "rule", "proxy", "user", "tunnel", "relay")
+TOP_KEYS = ("gateway", "exit", "path", "rule", "proxy", "user", "tunnel", "relay", "web")
 
 # A default of the model, so that no default is written down twice.
 _GATEWAY = model.Gateway(lan=())
@@ -74,6 +76,7 @@ _EXIT = model.Exit()
 _USER = model.User(name="", password=model.Secret(""))
 _TUNNEL = model.Tunnel()
 _RELAY = model.Relay()
+_WEB = model.Web(listen=())
 
 _NETWORKS = values.many(values.network)
 _NO_SECRET = model.Secret("")
@@ -103,6 +106,7 @@ def read(root: Table, draft: Draft) -> None:
     _several(root, "user", _user, draft.users)
     _single(root, "tunnel", _tunnel, draft.tunnels)
     _single(root, "relay", _relay, draft.relays)
+    _single(root, "web", _web, draft.webs)
 
 
 def _single(root: Table, name: str, build: Callable[[Table], M], into: list[Placed[M]]) -> None:
@@ -258,6 +262,26 @@ def _relay(table: Table) -> model.Relay:
         half_close_timeout=table.take("half_close_timeout", slow, _RELAY.half_close_timeout),
         sessions=table.take("sessions", values.integer(1, 500_000), _RELAY.sessions),
         warm=table.take("warm", values.integer(0, 64), _RELAY.warm),
+    )
+
+
+def _web(table: Table) -> model.Web:
+    table.refuse_unknown(KEYS["[web]"], _others("[web]"))
+    return model.Web(
+        listen=table.need(
+            "listen",
+            values.many(values.socket_address, 1),
+            (),
+            'the LAN\'s address, as in listen = "192.168.1.1:8390"',
+        ),
+        password=table.take("password", values.secret, _NO_SECRET),
+        token=table.take("token", values.secret, _NO_SECRET),
+        insecure=table.take("insecure", values.boolean, _WEB.insecure),
+        exposed=table.take("exposed", values.boolean, _WEB.exposed),
+        names=table.take("names", values.many(values.domain), _WEB.names),
+        metrics=table.take("metrics", values.boolean, _WEB.metrics),
+        history=table.take("history", amounts.volume, _WEB.history),
+        history_directory=table.take("history_directory", values.directory, _WEB.history_directory),
     )
 
 

@@ -25,7 +25,7 @@ from plait.errors import ConfigError, Fault
 MAX_SIZE = 1 << 20
 """Largest config file in bytes. Nobody writes more; a device or a disk image given by mistake is more."""
 
-_SECRETS = frozenset(("password", "private_key"))
+_SECRETS = frozenset(("password", "private_key", "token"))
 """Keys whose value is nobody else's business."""
 
 _EXIT_ROLE = re.compile(r"^[ \t]*\[[ \t]*(\"?'?)exit\1[ \t]*\]", re.MULTILINE)
@@ -111,6 +111,7 @@ def combine(texts: Sequence[tuple[str, str | Fault | Mapping[str, object]]]) -> 
         users=tuple(user.value for user in draft.users),
         tunnel=draft.tunnels[0].value if draft.tunnels else Tunnel(),
         relay=draft.relays[0].value if draft.relays else Relay(),
+        web=draft.webs[0].value if draft.webs else None,
     )
 
 

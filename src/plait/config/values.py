@@ -327,6 +327,14 @@ def command(value: object) -> str:
     return value
 
 
+def directory(value: object) -> str:
+    """A directory of this host, from its root on."""
+    written = text(value)
+    if not written.startswith("/") or "\0" in written:
+        raise Wrong(f"{show(written)} does not begin with '/'", 'write it as in "/var/lib/plait/history"')
+    return written
+
+
 def number(lowest: float, highest: float) -> Parser[float]:
     """A number within bounds, both included."""
 

@@ -21,6 +21,7 @@ from plait.courier.home import Home
 from plait.courier.orders import CourierJob, HomeOrder, TunnelOrder, WayOrder
 from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
+from plait.kernel import logs
 from plait.relay import privileges
 from plait.relay.loop import IN, Loop
 from plait.relay.orders import JsonObject
@@ -165,7 +166,7 @@ class Courier:
 
 def main() -> int:
     """The process."""
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
+    logs.begin(logs.chosen(), logging.WARNING, "%(levelname)s %(name)s[%(process)d]: %(message)s")
     courier = Courier(Channel(socket.socket(fileno=int(sys.argv[1]))))
     try:
         courier.run()

@@ -7,6 +7,7 @@ and ``nft -c`` checks a ruleset against this kernel without loading it.
 from __future__ import annotations
 
 import errno
+import importlib.util
 import socket
 
 from plait.config.model import Config, Intercept, TcpVia
@@ -18,6 +19,7 @@ from plait.kernel.netlink import NetlinkError
 from plait.paths.intercept import ruleset, takes_tcp, takes_udp
 
 _CAP_NET_ADMIN = 12
+_PAGE = ("aiohttp", "prometheus_client")
 _IP_TRANSPARENT = 19
 
 
@@ -27,6 +29,7 @@ def missing(config: Config) -> list[MissingCapability]:
     gateway = config.gateway
     if gateway is not None:
         found.append(_net_admin())
+    found.append(page_lacks(config))
     if gateway is None or gateway.tcp is TcpVia.MPTCP:
         found.append(_mptcp_socket())
         found.append(_path_manager())
@@ -35,6 +38,18 @@ def missing(config: Config) -> list[MissingCapability]:
         if _uses_tproxy(config):
             found.append(_transparent_socket())
     return [lack for lack in found if lack is not None]
+
+
+def page_lacks(config: Config) -> MissingCapability | None:
+    """What the web page needs, if there is to be one: Python packages that a small router does without."""
+    lacks = [name for name in _PAGE if config.web is not None and importlib.util.find_spec(name) is None]
+    if not lacks:
+        return None
+    which = " and ".join(lacks)
+    return MissingCapability(
+        f"[web] needs the Python package{'s' if len(lacks) > 1 else ''} {which}",
+        "pip install 'plait[web]', or take [web] out of the config",
+    )
 
 
 def has_net_admin() -> bool:

@@ -31,6 +31,7 @@ _KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT = 300, 30, 6
 """A peer that vanished is found after eight minutes; a sleeping phone costs a packet in five."""
 
 _BACKLOG = 4096
+_PLAIN_BACKLOG = 64
 
 Where = tuple[bytes, int]
 """A packed address (4 or 16 bytes, network order) and a port."""
@@ -177,6 +178,27 @@ def listen(
         sock.bind((address, port))
         sock.setblocking(False)
         sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def listen_plainly(address: str, port: int) -> socket.socket:
+    """A non-blocking listening socket of plain TCP whose connections end in order when they are closed; its
+    address may come later. Raises OSError as the system calls do."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        sock.bind((address, port))
+        sock.setblocking(False)
+        sock.listen(_PLAIN_BACKLOG)
     except OSError:
         sock.close()
         raise

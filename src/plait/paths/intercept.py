@@ -164,7 +164,7 @@ def ruleset(
             "}",
             "",
         ]
-    guard += _guard_proxies(config)
+    guard += _guard_doors(config)
     body += [
         "chain guard {",
         *indent(guard),
@@ -328,13 +328,21 @@ def _guard(tproxy: bool, listening: Iterable[int]) -> str:
     return f"tcp dport {braces(listening)} {_SYN} {taken} reject with tcp reset"
 
 
-def _guard_proxies(config: Config) -> list[str]:
-    """A proxy that asks nobody who comes is not for those who come by a link that leads out, though its
-    address may be known there: this host answers for all its addresses on every link."""
+def guards_doors(config: Config) -> bool:
+    """Whether something of ours listens that may not be for those who come by a link that leads out."""
+    return bool(config.proxies) or (config.web is not None and not config.web.exposed)
+
+
+def _guard_doors(config: Config) -> list[str]:
+    """A proxy that asks nobody who comes, and the web page, are not for those who come by a link that leads
+    out, though their address may be known there: this host answers for all its addresses on every link."""
+    web = config.web
+    doors = [proxy.listen for proxy in config.proxies if not proxy.username]
+    doors += web.listen if web is not None and not web.exposed else ()
     links = braces(f'"{path.interface}"' for path in config.paths)
     return [
         f"iifname {links} {'ip' if address.version == 4 else 'ip6'} daddr {address} tcp dport {port} "
         "reject with tcp reset"
-        for address, port in (proxy.listen for proxy in config.proxies if not proxy.username)
+        for address, port in doors
         if config.paths
     ]

@@ -97,7 +97,7 @@ def desired(
     used = chosen(config, reaches, peers, health)
     mptcp = config.gateway.tcp is TcpVia.MPTCP
     udp = intercept.takes_udp(config.gateway)
-    serves = mptcp or udp or bool(config.proxies)
+    serves = mptcp or udp or intercept.guards_doors(config)
     endpoints, notes = _endpoints(config, snapshot, used, peers) if mptcp else ((), ())
     routes: list[Route] = []
     rules: list[PolicyRule] = []

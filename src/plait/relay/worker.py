@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from plait.kernel import logs
 from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
@@ -448,7 +449,7 @@ def _way(listed: ListedWay) -> Way:
 
 def main() -> int:
     """The process."""
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
+    logs.begin(logs.chosen(), logging.WARNING, "%(levelname)s %(name)s[%(process)d]: %(message)s")
     channel = socket.socket(fileno=int(sys.argv[1]))
     worker = Worker(channel)
     try:

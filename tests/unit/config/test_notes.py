@@ -55,6 +55,10 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
             ["exit attic: method none uses no password"],
         ),
         (EXIT + "method = 'none'\ntrust = '10.1.1.1'", ["[exit]: method none uses no password"]),
+        (
+            EXIT + "[web]\nlisten = '127.0.0.1:8390'\ninsecure = true",
+            ["[web]: whoever reaches the page may see everything and change modes: insecure = true"],
+        ),
         (EXIT + "trust = '10.1.1.1'", ["[exit]: trust is only looked at with method none"]),
     ],
 )

@@ -21,6 +21,7 @@ HEADERS = {
     "[[user]]": model.User,
     "[tunnel]": model.Tunnel,
     "[relay]": model.Relay,
+    "[web]": model.Web,
 }
 
 

@@ -138,6 +138,15 @@ def test_the_long_gateway() -> None:
         sessions=500,
         warm=0,
     )
+    assert config.web == model.Web(
+        listen=((ip_address("192.168.78.1"), 8390), (ip_address("fd78::1"), 8390)),
+        password=model.Secret("correct horse"),
+        token=model.Secret("battery-staple-battery"),
+        names=("gateway.lan",),
+        metrics=False,
+        history=50_000_000,
+        history_directory="/srv/plait",
+    )
 
 
 def test_the_long_exit() -> None:
@@ -170,6 +179,7 @@ def test_the_long_exit() -> None:
         mtu=1400,
         name="plait7",
     )
+    assert config.web == model.Web(listen=((ip_address("::"), 8390),), insecure=True, exposed=True)
 
 
 def test_every_key_of_the_model_is_read() -> None:

@@ -22,10 +22,11 @@ from plait.config.model import (
     TcpVia,
     UdpVia,
     Verdict,
+    Web,
     WhenExitLost,
 )
 from plait.config.model import Path as Link
-from plait.paths.intercept import for_dnsmasq, names_port, ports, ruleset, takes_names
+from plait.paths.intercept import for_dnsmasq, guards_doors, names_port, ports, ruleset, takes_names
 from plait.paths.model import Detour
 from plait.paths.nftext import RESERVED, learnt, seen
 
@@ -241,3 +242,18 @@ def test_where_dns_answers_are_looked_at(changes: dict[str, object], looked_at: 
         assert f"udp dport {port} meta mark & 0x0f000000 != 0x01000000 drop" in text
         assert text.count("notrack") == 1
     assert not takes_names(Config())
+
+
+@pytest.mark.parametrize("exposed", [False, True])
+def test_the_page_is_closed_to_the_links_unless_it_is_to_be_exposed(exposed: bool) -> None:
+    where = (ip_address("192.168.1.1"), 8390), (ip_address("fd00::1"), 8390)
+    web = Web(listen=where, exposed=exposed)
+    config = replace(
+        PLAIN, web=web, paths=(Link(interface="wan1", name="a"), Link(interface="wan2", name="b"))
+    )
+    text = ruleset(config, ADDRESSES).text
+    closed = [f'iifname {{ "wan1", "wan2" }} {kind} tcp dport 8390 reject with tcp reset' for kind in (
+        "ip daddr 192.168.1.1", "ip6 daddr fd00::1"
+    )]  # fmt: skip
+    assert [line in text for line in closed] == [not exposed] * 2
+    assert guards_doors(config) != exposed

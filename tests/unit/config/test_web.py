@@ -53,8 +53,8 @@ def faults_of(text: str) -> list[str]:
             LAN + "insecure = true\npassword = 'correct horse'",
             ["web.insecure: is true, and there is a password or a token"],
         ),
-        ("[web]\nlisten = '0.0.0.0:80'\ninsecure = true", ["web.listen: 0.0.0.0 is every address of this host"]),
-        ("[web]\nlisten = '[::]:80'\ninsecure = true", ["web.listen: :: is every address of this host; listen"]),
+        ("[web]\nlisten = '0.0.0.0:80'\ninsecure = true", ["web.listen: 0.0.0.0 is every address of this"]),
+        ("[web]\nlisten = '[::]:80'\ninsecure = true", ["web.listen: :: is every address of this host;"]),
         (
             "[web]\nlisten = '8.8.8.8:80'\ninsecure = true",
             ["web.listen: 8.8.8.8 can be reached from outside; listen on the LAN's address"],

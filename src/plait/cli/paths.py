@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
+from urllib.parse import quote
 
 from plait.cli.service import run_dir
 from plait.control.modes import WORDS
@@ -28,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """1 when no plait runs there, 2 for a path or a mode that does not exist."""
     if args.name is not None and args.mode is not None:
-        ask(args.run_dir, {"do": "mode", "path": args.name, "mode": args.mode})
-    status = ask(args.run_dir, {"do": "status"})
+        ask(args.run_dir, f"/v1/paths/{quote(args.name, safe='')}", body={"mode": args.mode})
+    status = ask(args.run_dir, "/v1/status")
     paths = cast("Sequence[Mapping[str, object]]", status["paths"])
     if args.name is not None:
         known = [str(path["name"]) for path in paths]

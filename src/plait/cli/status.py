@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """1 when no plait runs there."""
-    status = ask(args.run_dir, {"do": "status"})
+    status = ask(args.run_dir, "/v1/status")
     if args.json:
         sys.stdout.write(json.dumps(status, indent=2) + "\n")
     else:

@@ -18,9 +18,11 @@ from pathlib import Path
 from plait.config.model import Config, Method
 from plait.config.notes import notes
 from plait.config.sources import Sources
+from plait.control.answers import Answers
 from plait.control.courier import Courier
 from plait.control.doors import Door, Doors, wanted
 from plait.control.errands import identity_of
+from plait.control.events import Events
 from plait.control.hooks import Hooks
 from plait.control.jobs import Jobs, Salts, listed, unprivileged, workers
 from plait.control.judgement import Judgement
@@ -39,6 +41,7 @@ from plait.control.supervisor import Supervisor
 from plait.control.tunnel import TunnelHost, terms
 from plait.control.users import Ledger, state_file
 from plait.control.watch import Watch
+from plait.control.web import WebHost
 from plait.errors import PlaitError
 from plait.kernel.linux import Host
 from plait.paths.intercept import ports
@@ -111,6 +114,8 @@ class Daemon:
         self._mender = Mender(self._keeper)
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
+        self._events = Events(time.time)
+        self._supervisor.died = lambda pid, cause: self._events.note("worker", str(pid), "died", cause)
         self._keeper.looked = self._paths_seen
         self._reporter = Reporter(
             self._role,
@@ -121,6 +126,7 @@ class Daemon:
             self._watch,
             self._judgement,
             self._courier,
+            self._events,
         )
         self._reporter.configured = {path.name: path.mode for path in config.paths}
         barring = (self._supervisor.tell, self._courier.bar)
@@ -128,17 +134,16 @@ class Daemon:
         self._ledger.configure(config.users, time.time())
         self._jobs = Jobs(self._doors, self._ledger, self._salts, verbose=self._verbose)
         self._reporter.users = self._ledger.statuses
+        answers = Answers(self._reporter, self._events, self._asked_for_mode, self._asked_to_stop)
+        self._web = WebHost(self._rundir.path, answers.for_page())
         server = ControlServer(
             self._rundir.socket,
-            {
-                "status": lambda _: self._reporter.status_json(),
-                "mode": self._asked_for_mode,
-                "stop": self._asked_to_stop,
-            },
+            answers.routes(),
         )
         try:
             await self._start()
             await server.start()
+            await self._renew_web()
             self._tasks = [
                 asyncio.create_task(coroutine, name=name)
                 for name, coroutine in (
@@ -182,6 +187,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.stop()
+        await self._web.stop()
         await self._judgement.stop()
         await self._courier.stop()
         self._tunnel.close()
@@ -216,6 +222,10 @@ class Daemon:
         )
         self._tunnel_changed()
 
+    async def _renew_web(self) -> None:
+        uid, gid = unprivileged()
+        await self._web.renew(self._config, uid=uid, gid=gid, verbose=self._verbose)
+
     def _open_doors(self, config: Config) -> None:
         self._wanted = wanted(config, ports(config))
         self._doors.adjust(self._wanted, workers(config), mptcp=True)
@@ -238,7 +248,9 @@ class Daemon:
         self._judgement.looked()
         self._courier.terms(terms(keeper.config, keeper.health))
         self._tunnel.look(keeper.config, keeper.peers, self._judgement.serving(), self._watch.foreign)
-        self._hooks.saw(states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health))
+        seen = states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health)
+        self._events.paths(seen)
+        self._hooks.saw(seen)
 
     def _tunnel_offered(self, exit_name: str, serves: bool) -> None:
         if self._tunnel.offered(self._config, exit_name, serves):
@@ -285,15 +297,15 @@ class Daemon:
         udp = told.get("udp") if told is not None else None
         return by_user([*found, *self._supervisor.retired], udp if isinstance(udp, dict) else None)
 
-    async def _asked_to_stop(self, _: Mapping[str, object]) -> object:
+    def _asked_to_stop(self) -> int:
         self._stop.set()
         return os.getpid()
 
-    async def _asked_for_mode(self, question: Mapping[str, object]) -> object:
+    def _asked_for_mode(self, name: str, word: str) -> dict[str, str]:
         """Set the mode of a path, for all connections at once, those that exist included."""
-        name, word = str(question.get("path")), str(question.get("mode"))
         self._modes.put(self._config, name, word)
         log.info("path %s: mode set to %s", name, word)
+        self._events.note("path", name, f"mode {word}", "set while running")
         self._adopt(self._config)
         self._keeper.reconcile()
         return {path.name: path.mode.value for path in self._keeper.config.paths}
@@ -333,11 +345,14 @@ class Daemon:
             self._exits_changed()
             self._keeper.reconcile()
             self._doors.keep(self._wanted)
+            await self._renew_web()
             log.info("config reloaded")
+            self._events.note("plait", "", "config reloaded")
         except (PlaitError, OSError) as error:
             for text in str(error).splitlines():
                 log.error("%s", text)
             log.error("the config stays as it was")
+            self._events.note("plait", "", "config not reloaded", str(error))
             if self._config is not former:
                 self._config = former
                 self._adopt(former)

@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from plait import __version__
 from plait.config.model import Mode
 from plait.control.courier import Courier
+from plait.control.devices import Neighbourhood
+from plait.control.events import Events
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper
+from plait.control.rates import Rates
+from plait.control.sessions import Wanted, connection, merged
 from plait.control.snapshot import (
+    ClientStatus,
+    Connection,
     ExitStatus,
     PathStatus,
     Status,
     UserStatus,
     WorkerStatus,
     add_up,
+    by_key,
     datagrams,
 )
 from plait.control.supervisor import Supervisor
@@ -26,13 +34,35 @@ from plait.control.watch import Watch
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import LinkCounters
 from plait.paths.exits import ExitStanding, ExitState
+from plait.paths.model import EndpointFlags
 from plait.paths.state import states
-from plait.relay.rows import PathRow
+from plait.relay.orders import JsonObject
+from plait.relay.rows import CountRow, PathRow
 
 _EVERY = 1.0
 """Seconds over which rates are taken."""
 _LOOKS = 256
 """Connections of each worker whose subflows are looked at for one answer."""
+_FEW_LOOKS = 32
+"""The same beside those that are listed, for one who asks once a second."""
+_STALE = 5.0
+"""Seconds after which what workers know of rates is too old: they are asked twice."""
+_TWICE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a snapshot is to hold beside what it always holds."""
+
+    sessions: Wanted = field(default_factory=Wanted)
+    clients: int = 100
+    """At most so many of the devices."""
+    events: int = 20
+    """At most so many of the last events."""
+    since: int = 0
+    """Only events after this one."""
+    again: bool = False
+    """The asker comes once a second."""
 
 
 class Reporter:
@@ -48,6 +78,7 @@ class Reporter:
         watch: Watch,
         judgement: Judgement,
         courier: Courier,
+        events: Events,
     ) -> None:
         self._role = role
         self._started = started
@@ -57,6 +88,10 @@ class Reporter:
         self._watch = watch
         self._judgement = judgement
         self._courier = courier
+        self._events = events
+        self._growth = Rates()
+        self._surveyed = float("-inf")
+        self._neighbourhood = Neighbourhood(host.neighbours)
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
         self.users: Callable[[], tuple[UserStatus, ...]] = tuple
@@ -65,9 +100,11 @@ class Reporter:
         """The modes that the config gives, by path."""
 
     async def run(self) -> None:
-        """Take the rates, for ever."""
+        """Take the rates, and note what has changed of exits and users, for ever."""
         while True:
             await asyncio.sleep(_EVERY)
+            self._events.exits(self._exits(()))
+            self._events.users(self.users())
             then, before = self._last
             try:
                 now, counters = time.monotonic(), self._host.counters()
@@ -84,36 +121,93 @@ class Reporter:
                 if name in before
             }
 
-    async def status_json(self) -> dict[str, object]:
-        """The snapshot, as it travels."""
-        return (await self.status()).to_json()
-
-    async def status(self) -> Status:
+    async def status(self, question: Question) -> Status:
         """The snapshot."""
-        figures, paths = [], []
-        for answer in await self._supervisor.ask("survey", looks=_LOOKS):
-            tally, survey = answer["tally"], answer["survey"]
-            assert isinstance(tally, dict)
-            assert isinstance(survey, dict)
-            figures.append(tally)
-            paths.append(survey["paths"])
+        answers = await self._survey(question)
+        now = time.monotonic()
+        figures = [_dict(answer["tally"]) for answer in answers]
+        surveys = [_dict(answer["survey"]) for answer in answers]
+        self._growth.take(figures, now)
+        self._growth.keep(self._supervisor.pids)
+        clients = self._clients(figures, now)
+        self._events.exits(exits := self._exits(figures))
         return Status(
             role=self._role,
             version=__version__,
             pid=os.getpid(),
-            uptime=round(time.monotonic() - self._started, 1),
+            at=round(time.time(), 3),
+            uptime=round(now - self._started, 1),
             sessions=add_up([*figures, *self._supervisor.retired]),
             datagrams=datagrams(await self._courier.tally()),
-            exits=self._exits(),
-            paths=self._paths(paths),
+            exits=exits,
+            paths=self._paths([survey["paths"] for survey in surveys]),  # type: ignore[misc]
             users=self.users(),
-            workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),
+            workers=tuple(WorkerStatus(pid=tally["pid"], open=tally["open"]) for tally in figures),  # type: ignore[arg-type]
             restarts=self._supervisor.restarts,
             intercepting=self._keeper.taking and self._keeper.view.snapshot.nft_digest is not None,
+            clients=clients[: question.clients],
+            connections=self._connections(figures, surveys, question.sessions),
+            matched=sum(survey["matched"] for survey in surveys),  # type: ignore[misc]
+            events=self._events.since(question.since, question.events),
         )
 
-    def _exits(self) -> tuple[ExitStatus, ...]:
+    def pulse(self) -> tuple[PathStatus, ...]:
+        """The paths alone: nobody is asked, so subflows are not counted."""
+        return self._paths([])
+
+    def addresses(self, device: str) -> tuple[str, ...]:
+        """Of a client of the LAN, given by name, MAC or address; as it is when nobody is known by that."""
+        tallies = [*self._supervisor.tallies, *self._supervisor.retired]
+        for each in self._clients(tallies, time.monotonic()):
+            if device.lower() in (each.name.lower(), each.mac, *each.addresses):
+                return each.addresses
+        return (device,)
+
+    async def _survey(self, question: Question) -> list[JsonObject]:
+        wanted = question.sessions
+        details = wanted.to_json() | {"looks": _FEW_LOOKS if question.again else _LOOKS}
+        if wanted.limit and time.monotonic() - self._surveyed > _STALE:
+            # Rates need two looks. That of just now would be one over the whole life of a session.
+            first = await self._supervisor.ask("survey", one=False, **details)
+            self._growth.take([_dict(answer["tally"]) for answer in first], time.monotonic())
+            await asyncio.sleep(_TWICE)
+        answers = await self._supervisor.ask("survey", one=False, **details)
+        if wanted.limit:
+            self._surveyed = time.monotonic()
+        return answers
+
+    def _clients(self, figures: Sequence[Mapping[str, object]], now: float) -> tuple[ClientStatus, ...]:
+        counts = by_key([*figures, *self._supervisor.retired], "clients")
+        rows = {address: CountRow(*count) for address, count in counts.items()}
+        return self._neighbourhood.devices(rows, self._growth.of("clients"), now)
+
+    def _connections(
+        self, figures: Sequence[JsonObject], surveys: Sequence[JsonObject], wanted: Wanted
+    ) -> tuple[Connection, ...]:
+        if not wanted.limit:
+            return ()
+        keeper = self._keeper
+        seen = states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health)
+        owners = [
+            (str(source.address), each.reach.path.name) for each in seen for source in each.reach.sources
+        ]
+        places = [place for place, _ in owners]
+        # An address that two paths have (identical modems) says nothing of either.
+        paths = {place: name for place, name in owners if places.count(place) == 1}
+        endpoints = keeper.view.snapshot.endpoints
+        backups = {str(each.address) for each in endpoints if each.flags & EndpointFlags.BACKUP}
+        found = []
+        for tally, survey in zip(figures, surveys, strict=True):
+            rows, pid = survey["rows"], tally["pid"]
+            assert isinstance(rows, list)
+            assert isinstance(pid, int)
+            found += [connection(pid, row, paths, backups) for row in rows]
+        return merged(found, wanted)
+
+    def _exits(self, figures: Sequence[Mapping[str, object]]) -> tuple[ExitStatus, ...]:
         """What is judged of each, in the words of the last probe where that says more."""
+        counts = by_key([*figures, *self._supervisor.retired], "exits")
+        rates = self._growth.of("exits")
         standings = self._judgement.exit_standings()
         found = []
         for view in self._watch.exits.values():
@@ -123,12 +217,20 @@ class Reporter:
             if view.state == "silent" or (state is ExitState.UNKNOWN and view.failures):
                 # It will be judged after the second failure; nothing good is known until then.
                 state = ExitState.DOWN
+            carried = CountRow(*counts.get(view.name, (0, 0, 0, 0)))
+            up_bps, down_bps = rates.get(view.name, (0, 0))
             found.append(
                 ExitStatus(
                     name=view.name,
                     state=state.value,
                     rtt_ms=view.rtt_ms if state is not ExitState.DOWN else None,
                     why=why or standing.why,
+                    open=carried.open,
+                    total=carried.total,
+                    up_bytes=carried.up,
+                    down_bytes=carried.down,
+                    up_bps=up_bps,
+                    down_bps=down_bps,
                 )
             )
         return tuple(found)
@@ -169,6 +271,11 @@ class Reporter:
                 )
             )
         return tuple(found)
+
+
+def _dict(value: object) -> JsonObject:
+    assert isinstance(value, dict)
+    return value
 
 
 def _rate(before: int, after: int, seconds: float) -> int:

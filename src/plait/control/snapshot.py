@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from plait.relay.accounts import OTHERS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sessions:
@@ -261,6 +263,7 @@ _NOT_FAILED = _RELAYED | {"gone"}
 
 _SUMS = ("open", "opening", "total", "up_bytes", "down_bytes")
 _COUNTS = ("outcomes", "strangers")
+_MOST = 4096
 
 
 def fold(tallies: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -269,8 +272,22 @@ def fold(tallies: Sequence[Mapping[str, object]]) -> dict[str, object]:
     counts: dict[str, dict[str, int]] = {kind: {} for kind in _COUNTS}
     for tally in tallies:
         _add(tally, sums, counts)
-    users = {user: [0, *figures[1:]] for user, figures in by_user(tallies).items()}
-    return {**sums, **counts, "users": users, "open": 0, "opening": 0}
+    ended: dict[str, object] = {
+        kind: _few({key: [0, *figures[1:]] for key, figures in by_key(tallies, kind).items()})
+        for kind in ("users", "clients", "exits")
+    }
+    return {**sums, **counts, **ended, "open": 0, "opening": 0}
+
+
+def _few(counts: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Of very many, those that carried most, and the others together: workers come and go for months."""
+    if len(counts) <= _MOST:
+        return counts
+    ranked = sorted(counts, key=lambda key: counts[key][2] + counts[key][3], reverse=True)
+    found = {key: counts[key] for key in ranked[:_MOST] if key != OTHERS}
+    rest = [counts[key] for key in counts if key not in found]
+    found[OTHERS] = [sum(column) for column in zip(*rest, strict=True)]
+    return found
 
 
 def by_user(
@@ -278,20 +295,26 @@ def by_user(
 ) -> dict[str, list[int]]:
     """What several workers counted of each user: open sessions, all sessions, bytes up, bytes down. ``udp``
     is what the courier tells of datagrams."""
-    found: dict[str, list[int]] = {}
-    for tally in tallies:
-        users = tally.get("users", {})
-        assert isinstance(users, dict)
-        for user, figures in users.items():
-            into = found.setdefault(user, [0, 0, 0, 0])
-            for index, figure in enumerate(figures):
-                into[index] += figure
+    found = by_key(tallies, "users")
     carried = udp.get("users", {}) if udp is not None else {}
     assert isinstance(carried, dict)
     for user, (up, down) in carried.items():
         into = found.setdefault(user, [0, 0, 0, 0])
         into[2] += up
         into[3] += down
+    return found
+
+
+def by_key(tallies: Iterable[Mapping[str, object]], kind: str) -> dict[str, list[int]]:
+    """What several workers counted of each of a ``kind`` (users, clients, exits): the same four."""
+    found: dict[str, list[int]] = {}
+    for tally in tallies:
+        counts = tally.get(kind, {})
+        assert isinstance(counts, dict)
+        for key, figures in counts.items():
+            into = found.setdefault(key, [0, 0, 0, 0])
+            for index, figure in enumerate(figures):
+                into[index] += figure
     return found
 
 

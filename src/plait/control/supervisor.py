@@ -61,11 +61,18 @@ class Supervisor:
         """What workers that are no more had counted, as far as they told."""
         self.restarts = 0
         """Workers that died and were replaced."""
+        self.died: Callable[[int, str], None] = lambda pid, cause: None
+        """Called with the pid and the cause when one dies and is to be replaced."""
 
     @property
     def pids(self) -> list[int]:
         """All of them, draining ones included."""
         return [worker.process.pid for worker in self._workers]
+
+    @property
+    def tallies(self) -> list[JsonObject]:
+        """What each told last without having been asked, some seconds ago."""
+        return [worker.tally for worker in self._workers if worker.tally is not None]
 
     async def renew(self, count: int) -> None:
         """A new generation of ``count`` workers; when it is ready, the former one drains."""
@@ -191,6 +198,7 @@ class Supervisor:
         log.warning(
             "worker %d (pid %d) died, %s; starting another", worker.index, worker.process.pid, _cause(status)
         )
+        self.died(worker.process.pid, _cause(status))
         await asyncio.sleep(delay)
         while not self._stopping and worker.generation == self._generation:
             try:

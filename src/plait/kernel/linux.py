@@ -60,6 +60,10 @@ class Host:
         """What each interface has carried, by name."""
         return self._rtnl.counters()
 
+    def neighbours(self) -> dict[str, str]:
+        """MAC addresses of the hosts on all links, by address."""
+        return self._rtnl.neighbours()
+
     def carriers(self, names: Iterable[str]) -> tuple[bool, ...]:
         """Whether each link has its carrier, some microseconds each: events can be a second late."""
         return self._carrier.read(names)

@@ -33,10 +33,12 @@ from plait.paths.model import Address, Link, PolicyRule, Route, RouteKind
 _RTM_GETLINK = 18
 _RTM_GETADDR = 22
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
+_RTM_GETNEIGH = 30
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")
+_NDMSG = struct.Struct("=BxxxiHBB")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NEXTHOP = struct.Struct("=HBBi")
 
@@ -46,6 +48,8 @@ _SKIP_STATS = 8
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_SECONDARY, _IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x01, 0x08, 0x20, 0x40
 _IFA_F_OPTIMISTIC = 0x04
+_NDA_DST, _NDA_LLADDR = 1, 2
+_NUD_INCOMPLETE, _NUD_FAILED, _NUD_NOARP = 0x01, 0x20, 0x40
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _RTNH_F_ONLINK = 4
@@ -119,6 +123,17 @@ class Rtnl:
         """All addresses of both families."""
         bodies = self._netlink.dump(_RTM_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0))
         return [address for body in bodies if (address := _address(body)) is not None]
+
+    def neighbours(self) -> dict[str, str]:
+        """MAC addresses of the hosts on all links, by address of either family."""
+        found = {}
+        for body in self._netlink.dump(_RTM_GETNEIGH, _NDMSG.pack(0, 0, 0, 0, 0)):
+            family, _index, state, _flags, _kind = _NDMSG.unpack_from(body)
+            said = dict(attributes(body, _NDMSG.size))
+            mac = said.get(_NDA_LLADDR, b"")
+            if family in _VERSION and not state & (_NUD_INCOMPLETE | _NUD_FAILED | _NUD_NOARP) and any(mac):
+                found[str(_ip(said[_NDA_DST]))] = mac.hex(":")
+        return found
 
     def routes_by_protocol(self, protocol: int) -> Iterator[Route]:
         """Routes in any table that a protocol has set."""

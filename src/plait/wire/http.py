@@ -30,7 +30,7 @@ _REALM = b'Proxy-Authenticate: Basic realm="plait", charset="UTF-8"\r\n'
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)")
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)")
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#]*)([/?][^#]*)?")
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::(\d{1,5})?)?")
@@ -118,8 +118,8 @@ def head_end(data: bytes | bytearray) -> int | None:
 
 def parse_request(head: bytes) -> Request:
     """A request to a proxy. Raises ``Refusal``."""
-    first, fields = _split(head, 400)
-    match = _REQUEST_LINE.fullmatch(first)
+    first, fields = split_head(head, 400)
+    match = REQUEST_LINE.fullmatch(first)
     if match is None:
         raise Refusal(400, "not a request")
     method, wanted, major, minor = match.groups()
@@ -128,7 +128,7 @@ def parse_request(head: bytes) -> Request:
     old = minor == b"0"
     tunnel = method == b"CONNECT"
     target, path = _connect_target(wanted) if tunnel else _absolute_target(wanted, method)
-    options = _options(fields, b"connection") | _options(fields, b"proxy-connection")
+    options = options_of(fields, b"connection") | options_of(fields, b"proxy-connection")
     if tunnel:
         body, extra = Body.none(), b""
     else:
@@ -161,12 +161,12 @@ def parse_request(head: bytes) -> Request:
 
 def parse_response(head: bytes, request: Request) -> Response:
     """The answer to ``request``. Raises ``Refusal``."""
-    first, fields = _split(head, 502)
+    first, fields = split_head(head, 502)
     match = _STATUS_LINE.fullmatch(first)
     if match is None or match[1] != b"1":
         raise Refusal(502, "not an answer of HTTP/1")
     status, reason = int(match[3]), match[4] or b""
-    options = _options(fields, b"connection")
+    options = options_of(fields, b"connection")
     interim = status < 200
     if status == 101:
         raise Refusal(502, "another protocol, which nobody had asked for")
@@ -205,8 +205,8 @@ CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 """The answer to CONNECT. It has no body, and so no length (RFC 9110, 9.3.6)."""
 
 
-def _split(head: bytes, status: int) -> tuple[bytes, Fields]:
-    """The first line and the fields."""
+def split_head(head: bytes, status: int) -> tuple[bytes, Fields]:
+    """The first line and the fields. Raises ``Refusal`` with ``status``."""
     lines = head[:-4].split(b"\r\n")
     first, rest = lines[0], lines[1:]
     if len(rest) > MAX_FIELDS:
@@ -222,13 +222,14 @@ def _split(head: bytes, status: int) -> tuple[bytes, Fields]:
     return first, fields
 
 
-def _values(fields: Fields, name: bytes) -> list[bytes]:
+def values_of(fields: Fields, name: bytes) -> list[bytes]:
+    """All values of a field."""
     return [value for each, value in fields if each == name]
 
 
-def _options(fields: Fields, name: bytes) -> frozenset[bytes]:
+def options_of(fields: Fields, name: bytes) -> frozenset[bytes]:
     """The words of a field that is a list, in lower case."""
-    words = b",".join(_values(fields, name)).split(b",")
+    words = b",".join(values_of(fields, name)).split(b",")
     return frozenset(word.strip(b" \t").lower() for word in words) - {b""}
 
 
@@ -278,7 +279,7 @@ def _host(target: Target) -> bytes:
 
 
 def _max_forwards(method: bytes, fields: Fields) -> bytes:
-    values = _values(fields, b"max-forwards")
+    values = values_of(fields, b"max-forwards")
     if not values:
         return b""
     if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
@@ -291,8 +292,9 @@ def _max_forwards(method: bytes, fields: Fields) -> bytes:
     return b"Max-Forwards: %d\r\n" % (left - 1)
 
 
-def _length(fields: Fields, status: int) -> int | None:
-    values = _values(fields, b"content-length")
+def length_of(fields: Fields, status: int) -> int | None:
+    """How long the body is, if that is said. Raises ``Refusal`` with ``status``."""
+    values = values_of(fields, b"content-length")
     if not values:
         return None
     if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
@@ -301,7 +303,7 @@ def _length(fields: Fields, status: int) -> int | None:
 
 
 def _codings(fields: Fields) -> list[bytes]:
-    words = b",".join(_values(fields, b"transfer-encoding")).split(b",")
+    words = b",".join(values_of(fields, b"transfer-encoding")).split(b",")
     return [word for word in (word.strip(b" \t").lower() for word in words) if word]
 
 
@@ -310,8 +312,8 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 def _request_body(fields: Fields, old: bool) -> tuple[Body, bytes]:
     """RFC 9112, 6.3, and 6.1 where a length beside a coding is an attack."""
-    length, codings = _length(fields, 400), _codings(fields)
-    if _values(fields, b"transfer-encoding"):
+    length, codings = length_of(fields, 400), _codings(fields)
+    if values_of(fields, b"transfer-encoding"):
         if length is not None or old:
             raise Refusal(400, "a coding beside a length, or in HTTP/1.0")
         if codings != [b"chunked"]:
@@ -323,9 +325,9 @@ def _request_body(fields: Fields, old: bool) -> tuple[Body, bytes]:
 
 
 def _response_body(fields: Fields, request: Request, status: int) -> tuple[Body, bytes]:
-    length, codings = _length(fields, 502), _codings(fields)
+    length, codings = length_of(fields, 502), _codings(fields)
     said = b"" if length is None else b"Content-Length: %d\r\n" % length
-    if _values(fields, b"transfer-encoding"):
+    if values_of(fields, b"transfer-encoding"):
         if request.old:
             raise Refusal(502, "a coding that was not asked for")
         if codings != [b"chunked"]:
@@ -340,7 +342,7 @@ def _response_body(fields: Fields, request: Request, status: int) -> tuple[Body,
 
 
 def _credentials(fields: Fields) -> tuple[bytes, bytes] | None:
-    values = _values(fields, b"proxy-authorization")
+    values = values_of(fields, b"proxy-authorization")
     if len(values) != 1:
         return None
     scheme, _, token = values[0].partition(b" ")

@@ -117,7 +117,7 @@ class Plait:
     def status(self) -> dict[str, Any]:
         """What ``plait status --json`` says, asked over the same socket."""
         # The node has a /run/plait of its own: the holder's root shows it.
-        return ask(Path(f"/proc/{self.node.pid}/root{self.run_dir}"), {"do": "status"})
+        return ask(Path(f"/proc/{self.node.pid}/root{self.run_dir}"), "/v1/status")
 
     def workers(self) -> list[int]:
         """Pids of the workers."""

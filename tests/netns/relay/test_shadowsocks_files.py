@@ -38,7 +38,7 @@ def test_both_ends(street: Street) -> None:
     for process in (exit, gateway):
         wait_for("ready", lambda process=process: "ready: " in process.text(), within=20.0)
     root = Path(f"/proc/{street.gateway.pid}/root/run/plait")
-    wait_for("the exit", lambda: ask(root, {"do": "status"})["exits"][0]["state"] == "up", within=20.0)
+    wait_for("the exit", lambda: ask(root, "/v1/status")["exits"][0]["state"] == "up", within=20.0)
     with echo(street.server, SERVER[4]) as server:
         with connect(street.client, SERVER[4], server.port) as sock:
             sock.sendall(b"hello" * 10000)

@@ -107,6 +107,18 @@ def test_workers_that_are_no_more_are_folded_into_one_with_nothing_open() -> Non
         outcomes={"done": 3, "refused": 1},
         strangers={"left": 1},
         users={},
+        clients={},
+        exits={},
     )
     assert fold([folded]) == folded
     assert add_up([folded, tally(open=1, total=1)]).total == 10
+
+
+def test_of_very_many_clients_the_small_ones_are_kept_together() -> None:
+    many = {f"10.{number >> 8}.{number & 255}.1": [1, 1, number, 0] for number in range(5000)}
+    kept = fold([tally(clients=many), tally(clients={"others": [0, 5, 7, 7]})])["clients"]
+    assert isinstance(kept, dict)
+    assert len(kept) <= 4097
+    assert kept["10.19.135.1"] == [0, 1, 4999, 0]
+    assert sum(figures[2] for figures in kept.values()) == sum(range(5000)) + 7
+    assert kept["others"][1] == 5 + 5000 - (len(kept) - 1)

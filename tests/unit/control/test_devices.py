@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from plait.control.devices import Neighbourhood, devices, read_leases
+from plait.relay.rows import CountRow
+
+LEASES = """1763750000 02:00:00:00:00:07 192.168.5.7 phone 01:02:00:00:00:00:07
+1763750000 02:00:00:00:00:08 192.168.5.8 * *
+duid 00:01:00:01
+1763750000 4711 fd78::7 phone 00:01
+1763750000 02:00:00:00:00:09 192.168.5.9 \x1b[31mred *
+1763750000 02:00:00:00:00:0A nonsense box *
+"""
+
+
+def test_leases() -> None:
+    assert read_leases(LEASES) == {
+        "192.168.5.7": "phone",
+        "02:00:00:00:00:07": "phone",
+        "fd78::7": "phone",
+    }
+    assert read_leases("") == {}
+
+
+def test_addresses_of_one_device_are_taken_together() -> None:
+    counts = {
+        "fd78::7": CountRow(1, 2, 30, 40),
+        "192.168.5.7": CountRow(1, 1, 1, 1),
+        "192.168.6.1": CountRow(0, 5, 500, 500),
+        "192.168.5.8": CountRow(0, 1, 1, 2),
+    }
+    macs = {"192.168.5.7": "02:07", "fd78::7": "02:07", "192.168.5.8": "02:08", "192.168.5.99": "02:99"}
+    found = devices(counts, {"fd78::7": (8, 16), "192.168.5.7": (1, 1)}, macs, {"02:07": "phone"})
+    assert [each.name for each in found] == ["phone", "192.168.6.1", "192.168.5.8"], "the busiest first"
+    phone = found[0]
+    assert (phone.mac, phone.addresses) == ("02:07", ("192.168.5.7", "fd78::7"))
+    assert (phone.open, phone.total, phone.up_bytes, phone.down_bytes) == (2, 3, 31, 41)
+    assert (phone.up_bps, phone.down_bps) == (9, 17)
+    assert (found[1].mac, found[2].mac) == ("", "02:08")
+
+
+def test_neighbours_and_leases_are_read_now_and_then(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def neighbours() -> Mapping[str, str]:
+        asked.append(1)
+        if len(asked) > 1:
+            raise OSError("busy")
+        return {"192.168.5.7": "02:00:00:00:00:07"}
+
+    leases = tmp_path / "leases"
+    leases.write_text(LEASES)
+    place = Neighbourhood(neighbours, (tmp_path / "none", leases))
+    counts = {"192.168.5.7": CountRow(0, 1, 1, 1)}
+    assert place.devices({}, {}, 0.0) == ()
+    assert not asked, "nobody is looked up for nobody"
+    for now in (1.0, 2.0):
+        (phone,) = place.devices(counts, {}, now)
+        assert (phone.name, phone.mac) == ("phone", "02:00:00:00:00:07")
+    assert len(asked) == 1
+    leases.unlink()
+    (phone,) = place.devices(counts, {}, 10.0)
+    assert (phone.name, phone.mac) == ("192.168.5.7", "02:00:00:00:00:07"), (
+        "as it was, when it can't be asked"
+    )

@@ -1,9 +1,8 @@
-"""Inner packets: cut into what one datagram each can carry, and joined again.
+"""Inner packets cut into what one datagram each can carry.
 
 What the TUN device gives is one packet, or a superpacket of TCP or UDP: one set of headers, and payload
 for many segments. Each segment travels with the headers, so that every datagram can stand alone: when one
-is lost, one inner segment is. What arrives in one piece is written back as one superpacket; of what does
-not, the headers are corrected as `tcp_gso_segment` and `__udp_gso_segment` in the kernel would have.
+is lost, one inner segment is. `landing` is where they are joined again.
 
 On the data path; the unit is the superpacket, and per segment there is one slice and one join.
 """
@@ -11,7 +10,7 @@ On the data path; the unit is the superpacket, and per segment there is one slic
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from plait.kernel.tun import (
     GSO_ECN,
@@ -22,21 +21,40 @@ from plait.kernel.tun import (
     HEADER,
     NEEDS_CSUM,
 )
-from plait.tunnel.frames import DATA_HEAD, LAST, Checksum, Data, Segments, Treatment, data_head
+from plait.tunnel.frames import (
+    DATA_HEAD,
+    INDEX_AT,
+    LAST,
+    MOST_SEGMENTS,
+    ORDERS,
+    Checksum,
+    Segments,
+    Treatment,
+    data_head,
+)
 
 _VNET = struct.Struct("=BBHHHH")
-_TCP, _UDP = 6, 17
-_CHECKSUM_AT = {_TCP: 16, _UDP: 6}
+TCP, UDP = 6, 17
+CHECKSUM_AT = {TCP: 16, UDP: 6}
 """Where in its header each has its checksum."""
-_LONGEST = 0xFFFF
-"""Bytes of the longest packet whose headers can say so."""
-_FIN_PSH, _CWR = 0x09, 0x80
+_INDICES = [bytes((index,)) for index in range(MOST_SEGMENTS)]
 
 
 class Cargo:
     """What one read from TUN gave: ``count`` segments of one flow."""
 
-    __slots__ = ("_checksum", "_data", "_gso", "_kind", "_needs", "_start", "count", "key", "largest")
+    __slots__ = (
+        "_checksum",
+        "_data",
+        "_gso",
+        "_kind",
+        "_needs",
+        "_ports",
+        "_start",
+        "count",
+        "key",
+        "largest",
+    )
 
     def __init__(
         self,
@@ -49,6 +67,7 @@ class Cargo:
         *,
         needs_csum: bool,
         checksum: Checksum | None,
+        ports: bool,
     ) -> None:
         self._data = data
         self.key = key
@@ -61,31 +80,46 @@ class Cargo:
         """Segments."""
         self._needs = needs_csum
         self._checksum = checksum
+        self._ports = ports
         self.largest = (DATA_HEAD if checksum is None else DATA_HEAD + 6) + start - HEADER + gso
         """Bytes of a whole segment's frame."""
 
-    def frames(self, treatment: Treatment, lane: int, number: int, first: int, count: int) -> Iterator[bytes]:
+    def frames(self, treatment: Treatment, lane: int, number: int, first: int, count: int) -> list[bytes]:
         """The frames of segments ``first`` and so on, the first of which has ``number`` in its lane."""
-        data, start, gso = self._data, self._start, self._gso
-        head = data_head(
-            treatment,
-            lane,
-            number - first,
-            first,
-            last=False,
-            segments=self._kind,
-            needs_csum=self._needs,
-            checksum=self._checksum,
+        data, start, gso, end = self._data, self._start, self._gso, first + count
+        head = self.head(treatment, lane, number - first, first)
+        if self._kind is Segments.WHOLE:
+            return [head + data[HEADER:]]
+        front, headers, join = head[:INDEX_AT], data[HEADER:start], b"".join
+        at = start + first * gso
+        frames = [
+            join((front, index, headers, data[begin : begin + gso]))
+            for index, begin in zip(_INDICES[first:end], range(at, at + count * gso, gso), strict=True)
+        ]
+        if end == self.count:
+            last = frames[-1]
+            frames[-1] = bytes((last[0] | LAST,)) + last[1:]
+        return frames
+
+    def head(self, treatment: Treatment, lane: int, order: int, index: int) -> bytes:
+        """What goes before segment ``index``, if it is not the last of several."""
+        return bytes(
+            data_head(
+                treatment,
+                lane,
+                order,
+                index,
+                last=self._kind is Segments.WHOLE,
+                segments=self._kind,
+                needs_csum=self._needs,
+                checksum=self._checksum,
+            )
         )
-        headers = data[HEADER:start]
-        join = b"".join
-        end = start + first * gso
-        for index in range(first, first + count):
-            if index + 1 == self.count:
-                head[0] |= LAST
-            head[7] = index
-            begin, end = end, end + gso
-            yield join((head, headers, data[begin:end]))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packet, or of the superpacket."""
+        return len(self._data) - HEADER
 
     @property
     def destination(self) -> bytes:
@@ -93,25 +127,54 @@ class Cargo:
         data = self._data
         return data[HEADER + 16 : HEADER + 20] if data[HEADER] >> 4 == 4 else data[HEADER + 24 : HEADER + 40]
 
-    def joins(self, other: Cargo) -> bool:
-        """Whether both are single packets of one flow and one length, that can go out as one run."""
-        return (
-            self._kind is Segments.WHOLE
-            and other._kind is Segments.WHOLE
-            and self.largest == other.largest
-            and self.key == other.key
-        )
+    @property
+    def packet(self) -> bytes:
+        """A single packet."""
+        return self._data[HEADER:]
+
+    def alike(self) -> Callable[[bytes], bool] | None:
+        """A test for what TUN gives next: whether that is a packet of the same flow and length, so that it
+        can go out in one run with this one. None when none can."""
+        data, size = self._data, len(self._data)
+        if self._kind is not Segments.WHOLE or not self._ports or self._checksum is not None:
+            return None
+        front = data[: HEADER + 1]
+        if data[HEADER] == 0x45:
+            fragment, protocol = data[HEADER + 6 : HEADER + 8], data[HEADER + 9]
+            begin, end, at = HEADER + 12, HEADER + 24, HEADER + 9
+        elif data[HEADER] >> 4 == 6:
+            # The two bytes are the next header and the hops left, which are as good.
+            fragment, protocol = data[HEADER + 6 : HEADER + 8], data[HEADER + 6]
+            begin, end, at = HEADER + 8, HEADER + 44, HEADER + 6
+        else:
+            return None
+        ends = data[begin:end]
+
+        def same(other: bytes) -> bool:
+            return (
+                len(other) == size
+                and other[begin:end] == ends
+                and other[: HEADER + 1] == front
+                and other[HEADER + 6 : HEADER + 8] == fragment
+                and other[at] == protocol
+            )
+
+        return same
 
 
 class Bundle:
     """Several single packets of one flow and one length, read in a row."""
 
-    __slots__ = ("_packets", "key", "largest")
+    __slots__ = ("_first", "_packets", "destination", "key", "largest")
 
-    def __init__(self, first: Cargo) -> None:
-        self._packets = [first]
+    def __init__(self, first: Cargo, others: list[bytes]) -> None:
+        """``others`` are what TUN gave next, each of which passes `Cargo.alike`."""
+        self._first = first
+        self._packets = [first.packet, *(data[HEADER:] for data in others)]
         self.key = first.key
         self.largest = first.largest
+        self.destination = first.destination
+        """The same for all."""
 
     @property
     def count(self) -> int:
@@ -119,18 +182,17 @@ class Bundle:
         return len(self._packets)
 
     @property
-    def destination(self) -> bytes:
-        """The same for all."""
-        return self._packets[0].destination
+    def size(self) -> int:
+        """Bytes of all packets."""
+        return self.count * self._first.size
 
-    def add(self, packet: Cargo) -> None:
-        """One more, which `Cargo.joins` the others."""
-        self._packets.append(packet)
-
-    def frames(self, treatment: Treatment, lane: int, number: int, first: int, count: int) -> Iterator[bytes]:
+    def frames(self, treatment: Treatment, lane: int, number: int, first: int, count: int) -> list[bytes]:
         """As of `Cargo`."""
-        for offset, packet in enumerate(self._packets[first : first + count]):
-            yield from packet.frames(treatment, lane, number + offset, 0, 1)
+        head = int.from_bytes(self._first.head(treatment, lane, 0, 0), "big")
+        return [
+            (head | (order % ORDERS) << 8).to_bytes(DATA_HEAD, "big") + packet
+            for order, packet in enumerate(self._packets[first : first + count], number)
+        ]
 
 
 def load(data: bytes) -> Cargo | None:
@@ -151,16 +213,19 @@ def load(data: bytes) -> Cargo | None:
         fragment = 0
     else:
         return None
-    has_ports = protocol in (_TCP, _UDP) and not fragment and len(data) >= transport + 8
+    has_ports = protocol in (TCP, UDP) and not fragment and len(data) >= transport + 8
     key = bytes((protocol,)) + addresses + (data[transport : transport + 4] if has_ports else bytes(4))
     needs = bool(flags & NEEDS_CSUM)
     kind = gso_type & ~GSO_ECN
     if kind == GSO_NONE:
         checksum = None
-        if needs and (HEADER + csum_start != transport or _CHECKSUM_AT.get(protocol) != csum_offset):
+        if needs and (HEADER + csum_start != transport or CHECKSUM_AT.get(protocol) != csum_offset):
             checksum = Checksum(csum_start, csum_offset, csum_start)
         return Cargo(
-            data, key, Segments.WHOLE, HEADER, len(data) - HEADER, 1, needs_csum=needs, checksum=checksum
+            *(data, key, Segments.WHOLE, HEADER, len(data) - HEADER, 1),
+            needs_csum=needs,
+            checksum=checksum,
+            ports=has_ports,
         )
     if not has_ports or not gso_size or HEADER + csum_start != transport:
         return None  # a superpacket with headers of another kind: never seen, since TUN announces none
@@ -172,100 +237,6 @@ def load(data: bytes) -> Cargo | None:
     else:
         return None
     count = -(-(len(data) - start) // gso_size)
-    return Cargo(data, key, segments, start, gso_size, count, needs_csum=needs, checksum=None)
-
-
-def unload(head: Data, frames: list[bytes]) -> list[bytes | bytearray] | None:
-    """Consecutive segments of one superpacket as buffers for one write to TUN; ``head`` is the first's.
-
-    None when it is no packet.
-    """
-    first = frames[0]
-    begin = head.begins
-    if len(first) < begin + 20:
-        return None
-    version = first[begin] >> 4
-    length = (first[begin] & 15) * 4 if version == 4 else 40
-    protocol = first[begin + 9] if version == 4 else first[begin + 6]
-    if version not in (4, 6) or length < 20 or len(first) < begin + length:
-        return None
-    flags = NEEDS_CSUM if head.needs_csum else 0
-    if head.segments is Segments.WHOLE:
-        if head.checksum is not None:
-            start, offset = head.checksum.start, head.checksum.offset
-        else:
-            start, offset = length, _CHECKSUM_AT.get(protocol, 0)
-        vnet = _VNET.pack(flags, GSO_NONE, 0, 0, start if flags else 0, offset if flags else 0)
-        return [vnet, first[begin:]]
-    udp = head.segments is Segments.UDP
-    if protocol != (_UDP if udp else _TCP) or len(first) < begin + length + 20 - 12 * udp:
-        return None
-    headers = length + (8 if udp else (first[begin + length + 12] >> 4) * 4)
-    cut = begin + headers
-    if headers < length + (8 if udp else 20) or len(first) <= cut:
-        return None
-    gso = len(first) - cut
-    whole = (
-        int.from_bytes(first[begin + 2 : begin + 4], "big")
-        if version == 4
-        else (int.from_bytes(first[begin + 4 : begin + 6], "big") + 40)
+    return Cargo(
+        data, key, segments, start, gso_size, count, needs_csum=needs, checksum=None, ports=has_ports
     )
-    last = frames[-1][0] & LAST
-    kind = GSO_UDP_L4 if udp else GSO_TCPV4 if version == 4 else GSO_TCPV6
-    if head.segments is Segments.TCP_ECN:
-        kind |= GSO_ECN
-    if head.index == 0 and last:
-        if len(frames) == 1:
-            vnet = _VNET.pack(flags, GSO_NONE, 0, 0, length if flags else 0, 6 if udp else 16)
-            return [vnet, first[begin:]]
-        vnet = _VNET.pack(flags, kind, headers, gso, length, 6 if udp else 16)
-        return [vnet, first[begin:], *[frame[cut:] for frame in frames[1:]]]
-    # Only a part of it has come. If that is its short last segment alone, the others' size follows from
-    # the length in the headers, which is that of the whole.
-    size = gso
-    if last and len(frames) == 1 and head.index:
-        size = (whole - headers - gso) // head.index
-    payload = sum(len(frame) for frame in frames) - cut * len(frames)
-    if payload <= 0 or headers + payload > _LONGEST:
-        return None
-    inner = bytearray(first[begin:cut])
-    _correct(inner, length, udp, whole, headers + payload, head.index, head.index * size, last=bool(last))
-    if len(frames) == 1:
-        vnet = _VNET.pack(flags, GSO_NONE, 0, 0, length if flags else 0, 6 if udp else 16)
-    else:
-        vnet = _VNET.pack(flags, kind, headers, gso, length, 6 if udp else 16)
-    return [vnet, inner, *[frame[cut:] for frame in frames]]
-
-
-def _correct(
-    inner: bytearray, length: int, udp: bool, whole: int, now: int, index: int, offset: int, *, last: bool
-) -> None:
-    """Make the headers of a superpacket of ``whole`` bytes those of ``now`` bytes of it, from segment
-    ``index`` on, which begin ``offset`` bytes into its payload."""
-    if inner[0] >> 4 == 4:
-        inner[2:4] = now.to_bytes(2, "big")
-        inner[4:6] = ((int.from_bytes(inner[4:6], "big") + index) & 0xFFFF).to_bytes(2, "big")
-        inner[10:12] = b"\0\0"
-        words = struct.unpack_from(f"!{length // 2}H", inner)
-        inner[10:12] = (~_fold(sum(words)) & 0xFFFF).to_bytes(2, "big")
-    else:
-        inner[4:6] = (now - 40).to_bytes(2, "big")
-    # The checksum field holds the sum of the pseudo-header, which has the length in it.
-    at = length + (6 if udp else 16)
-    pseudo = int.from_bytes(inner[at : at + 2], "big") + (0xFFFF - (whole - length)) + (now - length)
-    inner[at : at + 2] = _fold(pseudo).to_bytes(2, "big")
-    if udp:
-        inner[length + 4 : length + 6] = (now - length).to_bytes(2, "big")
-        return
-    sequence = int.from_bytes(inner[length + 4 : length + 8], "big") + offset
-    inner[length + 4 : length + 8] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
-    if not last:
-        inner[length + 13] &= ~_FIN_PSH & 0xFF
-    if index:
-        inner[length + 13] &= ~_CWR & 0xFF
-
-
-def _fold(total: int) -> int:
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from plait.courier.cargo import Bundle, Cargo, unload
+from plait.courier.cargo import Bundle, Cargo
+from plait.courier.landing import Landing, Packet
 from plait.courier.tally import Tally
 from plait.relay.loop import Loop, Timer
 from plait.tunnel.frames import DATA_HEAD, LAST, Ack, Data, Kind, Segments, decode, encode, is_data, open_data
@@ -26,6 +27,8 @@ MOST_BYTES = 65000
 _OUTER = 28
 """Bytes of IPv4 and UDP headers around a datagram; what IPv6 has more does not matter to who counts."""
 
+_BUT_LAST = (1 << 8 * DATA_HEAD) - 1 - (LAST << 8 * (DATA_HEAD - 1))
+
 Ship = Callable[[int, list[bytes], int], None]
 """``ship(path, buffers, size)``: send the buffers as datagrams of ``size`` bytes, the last maybe shorter."""
 
@@ -39,19 +42,17 @@ class Haul:
         tally: Tally,
         *,
         ship: Ship,
-        write: Callable[[list[bytes | bytearray]], None],
+        write: Callable[[Packet], None],
         echo: Callable[[int], None],
         admit: Callable[[bytes], bool],
     ) -> None:
-        """``write`` gives a packet to TUN, ``echo`` sends an echo over a path, ``admit`` tells whether a
-        packet with this inner source address may come in."""
+        """``echo`` sends an echo over a path; ``write`` and ``admit`` as of `Landing`."""
         now = time.monotonic()
         self._loop = loop
         self._tally = tally
         self.ship = ship
-        self._write = write
         self._echo = echo
-        self._admit = admit
+        self._landing = Landing(write, admit, tally)
         self.sender = Sender(now)
         self.receiver = Receiver()
         self.session: Session | None = None
@@ -92,6 +93,7 @@ class Haul:
 
     def _pump(self) -> None:
         self._pumping = False
+        self._landing.flush()
         session = self.session
         if session is None:
             return
@@ -121,6 +123,7 @@ class Haul:
             self._echo(path)
         for delivery in receiver.poll(now):
             self._deliver(*delivery)
+        self._landing.flush()
         for ack in receiver.acks(now):
             datagram = sealing.seal(ack.path, encode(ack))
             ship(ack.path, [datagram], len(datagram))
@@ -153,20 +156,16 @@ class Haul:
         now = time.monotonic()
         at, total = 0, len(frames)
         while at < total:
-            begin = at
-            while at < total and is_data(frames[at]):
-                at += 1
-            if at > begin:
-                some = frames if at - begin == total else frames[begin:at]
-                self.data(path, counter + begin, some, wire, now)
-            if at < total:
-                self.receiver.on_datagrams(path, counter + at, 1, wire + _OUTER, None, now)
-                frame = frames[at]
-                if frame and frame[0] == Kind.ACK:
-                    self._acknowledged(frame, now)
-                else:
-                    other(frame)
-                at += 1
+            frame = frames[at]
+            if is_data(frame):
+                at = self._data(path, counter, frames, at, wire, now)
+                continue
+            self.receiver.on_datagrams(path, counter + at, 1, wire + _OUTER, None, now)
+            if frame and frame[0] == Kind.ACK:
+                self._acknowledged(frame, now)
+            else:
+                other(frame)
+            at += 1
 
     def _acknowledged(self, frame: bytes, now: float) -> None:
         ack = decode(frame)
@@ -179,30 +178,25 @@ class Haul:
         self.sender.on_alive(path, time.monotonic())
         self.soon()
 
-    def data(self, path: int, counter: int, frames: list[bytes], wire: int, now: float) -> None:
-        """Frames with consecutive counters came on a path, all of them DATA; ``wire`` is the bytes of one
-        whole datagram. Raises `Malformed`, and then some of them have gone on already."""
+    def _data(self, path: int, counter: int, frames: list[bytes], at: int, wire: int, now: float) -> int:
+        """The run that begins at ``at``, which is DATA; gives where it ends. Raises `Malformed`."""
         receiver = self.receiver
-        at, total = 0, len(frames)
-        while at < total:
-            head = open_data(frames[at])
-            end = _run(head, frames, at)
-            count = end - at
-            receiver.on_datagrams(path, counter + at, count, count * (wire + _OUTER), head.treatment, now)
-            token = self._next = self._next + 1
-            out, kept = receiver.on_data(
-                head.treatment, head.lane, head.order + head.index, count, token, now
-            )
-            piece = frames if count == total else frames[at:end]
-            if kept:
-                self._kept[token] = _Kept(head, piece, kept)
-            for each in out:
-                if each.token == token:
-                    self._give(head, piece, each.skip, each.segments)
-                else:
-                    self._deliver(*each)
-            at = end
+        head = open_data(frames[at])
+        end = _run(head, frames, at)
+        count = end - at
+        receiver.on_datagrams(path, counter + at, count, count * (wire + _OUTER), head.treatment, now)
+        token = self._next = self._next + 1
+        out, kept = receiver.on_data(head.treatment, head.lane, head.order + head.index, count, token, now)
+        piece = frames if count == len(frames) else frames[at:end]
+        if kept:
+            self._kept[token] = _Kept(head, piece, kept)
+        for each in out:
+            if each.token == token:
+                self._give(head, piece, each.skip, each.segments)
+            else:
+                self._deliver(*each)
         self.soon()
+        return end
 
     def _deliver(self, token: int, skip: int, segments: int) -> None:
         """Something that was kept goes on."""
@@ -216,26 +210,10 @@ class Haul:
         if segments != len(frames):
             frames = frames[skip : skip + segments]
         try:
-            if head.segments is Segments.WHOLE:
-                for frame in frames:
-                    self._out(open_data(frame), [frame])
-            else:
-                self._out(open_data(frames[0]) if skip else head, frames)
+            self._landing.give(open_data(frames[0]) if skip else head, frames)
         except Malformed:
             # Only the first of a run was looked at before, and this may be long after it came.
             self._tally.stranger("malformed", "")
-
-    def _out(self, head: Data, frames: list[bytes]) -> None:
-        packet = unload(head, frames)
-        if packet is None:
-            self._tally.stranger("malformed", "")
-            return
-        inner = packet[1]
-        source = inner[12:16] if inner[0] >> 4 == 4 else inner[8:24]
-        if self._admit(bytes(source)):
-            self._write(packet)
-        else:
-            self._tally.stranger("spoofed", "")
 
 
 class _Kept:
@@ -251,24 +229,21 @@ class _Kept:
 
 def _run(head: Data, frames: list[bytes], at: int) -> int:
     """Where the run ends that begins at ``at``: segments of one superpacket, or packets numbered in a row."""
-    first = frames[at]
-    kind = first[0] & ~LAST
-    end, total = at + 1, len(frames)
-    if head.segments is Segments.WHOLE:
-        lane, number = first[1:4], head.order
-        while end < total:
-            frame = frames[end]
-            number = (number + 1) & 0xFFFFFF
-            if frame[0] != first[0] or frame[1:4] != lane or frame[4:8] != number.to_bytes(3, "big") + b"\0":
-                break
-            end += 1
-        return end
-    same, index, last = first[1:7], first[7], head.last
-    while end < total and not last:
-        frame = frames[end]
-        index += 1
-        if frame[1:7] != same or len(frame) < DATA_HEAD or frame[7] != index or frame[0] & ~LAST != kind:
+    first, total = frames[at], len(frames)
+    word = int.from_bytes(first[:DATA_HEAD], "big")
+    step = 256 if head.segments is Segments.WHOLE else 1
+    # Nearly always all that came together is one run, and then its last shows it. Who sends something else
+    # in between spoils a flow of his own.
+    last = frames[-1]
+    if int.from_bytes(last[:DATA_HEAD], "big") & _BUT_LAST == (word & _BUT_LAST) + (total - 1 - at) * step:
+        return total
+    end = at + 1
+    while end < total and not (head.last and step == 1):
+        word += step
+        found = int.from_bytes(frames[end][:DATA_HEAD], "big")
+        if found & _BUT_LAST != word & _BUT_LAST:
             break
-        last = bool(frame[0] & LAST)
         end += 1
+        if step == 1 and found != word:
+            break  # the last of its superpacket
     return end

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
 from plait.courier.cargo import Bundle, Cargo, load
+from plait.courier.landing import Packet, singly
 from plait.courier.tally import Tally
-from plait.kernel.tun import LARGEST
+from plait.kernel.tun import GSO_UDP_L4, LARGEST
 from plait.relay.loop import IN, Loop
 
 _AT_ONCE = 64
@@ -29,33 +31,38 @@ class Tun:
         taken = self.taken
         if taken is None:
             return
-        row: Cargo | Bundle | None = None
-        last: Cargo | None = None
+        first: Cargo | None = None
+        alike: Callable[[bytes], bool] | None = None
+        others: list[bytes] = []
         for _ in range(_AT_ONCE):
             try:
                 data = os.read(self._fd, LARGEST)
             except OSError:
                 break  # nothing more; or the device is down, and then nothing either
-            cargo = load(data)
-            if cargo is None:
-                self._tally.stranger("not carried", "")
+            if alike is not None and len(others) < _ROW - 1 and alike(data):
+                others.append(data)
                 continue
-            if last is not None and row is not None and last.joins(cargo):
-                if isinstance(row, Cargo):
-                    row = Bundle(row)
-                if row.count < _ROW:
-                    row.add(cargo)
-                    continue
-            if row is not None:
-                taken(row)
-            row = last = cargo
-        if row is not None:
-            taken(row)
+            if first is not None:
+                taken(Bundle(first, others) if others else first)
+            others = []
+            first = load(data)
+            if first is None:
+                alike = None
+                self._tally.stranger("not carried", "")
+            else:
+                alike = first.alike()
+        if first is not None:
+            taken(Bundle(first, others) if others else first)
 
-    def write(self, packet: list[bytes | bytearray]) -> None:
+    def write(self, packet: Packet) -> None:
         """Give a packet, headed by what `virtio_net_hdr` says of it, to the kernel."""
         try:
             os.writev(self._fd, packet)
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.EINVAL and packet[0][1] == GSO_UDP_L4:
+                # Linux before 6.2 does not know them.
+                for each in singly(packet):
+                    self.write(each)
+                return
             # What the kernel does not like: EINVAL for headers that make no sense, EIO while it is down.
             self._tally.stranger("not delivered", "")

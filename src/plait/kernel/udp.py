@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT, IP_TRANSPARENT, IPV6_TRANSPARENT
 
@@ -46,9 +46,11 @@ Peer = tuple[str, int] | tuple[str, int, int, int]
 """A socket address as Python gives it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One datagram that came, or several of one sender and one length."""
+class Letter(NamedTuple):
+    """One datagram that came, or several of one sender and one length.
+
+    A tuple, which is made in a third of the time that a frozen dataclass takes.
+    """
 
     data: bytes
     peer: Peer

@@ -38,7 +38,7 @@ BURST = 0.002
 CATCH_UP = 0.012
 """The same where something had been waiting for its turn: it is the process that was late, and meanwhile
 the path's queue has drained."""
-LONGEST_RUN = 64 * 1024
+LONGEST_RUN = 128 * 1024
 RATE_WINDOW = 1.0
 """Seconds for which a delivery rate is remembered, at least; else ten round trips."""
 HICCUP = 0.100

@@ -143,9 +143,8 @@ class Sealing:
             front, encrypt = head[:4], self._aead.encrypt
             for body in bodies:
                 number = counter.to_bytes(8, "big")
-                add(head + number)
-                add(encrypt(front + number, body, None))
                 counter += 1
+                buffers += (head + number, encrypt(front + number, body, None))
         self._counters[path] = counter
         return first, buffers
 
@@ -216,6 +215,9 @@ class Opening:
         On the data path: what is wrong is counted in the result, not raised.
         """
         run = Run()
+        begin = 0 if self._aead is None else self._open_straight(run, data, size, self._aead)
+        if begin >= len(data):
+            return run
         kind = PLAIN if self._aead is None else SEALED
         decrypt = None if self._aead is None else self._aead.decrypt
         wrong = invalid_tag() if decrypt is not None else ValueError
@@ -226,7 +228,7 @@ class Opening:
             # The last may be anything; a head cut short would be a nonce that no cipher takes.
             run.malformed += 1
             data = data[: -(len(data) % size)]
-        for at in range(0, len(data), size):
+        for at in range(begin, len(data), size):
             head = data[at : at + 8]
             end = at + size if at + size < len(data) else len(data)
             if head != front:
@@ -261,6 +263,38 @@ class Opening:
         if bodies:
             self._close(run, path, window, first, bodies)
         return run
+
+    def _open_straight(self, run: Run, data: bytes, size: int, aead: Aead) -> int:
+        """Open datagrams for as long as each is the next one of the first's path, as nearly all are; gives
+        where the rest begins.
+
+        The seal itself shows that a datagram has the number that it should have, so that nobody needs to
+        look at any header but the first's and the last's.
+        """
+        last = len(data) - 1 - (len(data) - 1) % size
+        if len(data) - last < OVERHEAD:
+            return 0
+        kind, path, zero, index, first = _HEADER.unpack_from(data)
+        window = self._windows.get(path) or Window()
+        count = last // size + 1
+        straight = kind, path, zero, index, first + count - 1
+        if kind != SEALED or first <= window.newest or first >= LAST - _LONGEST:
+            return 0
+        if count > 1 and _HEADER.unpack_from(data, last) != straight:
+            return 0
+        front, decrypt, room = data[:4], aead.decrypt, size - HEADER
+        bodies: list[bytes] = []
+        counter, begin = first, HEADER
+        try:
+            for begin in range(HEADER, len(data), size):
+                bodies.append(decrypt(front + counter.to_bytes(8, "big"), data[begin : begin + room], None))
+                counter += 1
+            begin += size
+        except invalid_tag():
+            pass  # the loop for all other cases says what is wrong with it
+        if bodies:
+            self._close(run, path, window, first, bodies)
+        return begin - HEADER
 
     def _close(self, run: Run, path: int, window: Window, first: int, bodies: list[bytes]) -> None:
         self._windows[path] = window

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.courier.cargo import Bundle, Cargo, load, unload
+from plait.courier.cargo import Bundle, Cargo, load
+from plait.courier.landing import unload
 from plait.kernel.tun import GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM
 from plait.tunnel.frames import Segments, Treatment, data_head, open_data
 from plait.wire.faults import Malformed
@@ -232,25 +233,32 @@ def test_fragments_and_others_have_no_ports() -> None:
         assert cargo.key[-4:] == bytes(4)
 
 
-def test_packets_of_one_flow_and_length_go_together() -> None:
-    loads = [load(bytes(10) + udp(4, bytes([nth]) * 9, number=nth)) for nth in range(4)]
-    other, longer = load(bytes(10) + tcp(4, bytes(9))), load(bytes(10) + udp(4, bytes(10)))
-    first = loads[0]
-    assert first is not None
-    assert other is not None
-    assert longer is not None
-    assert not first.joins(other)
-    assert not first.joins(longer)
-    bundle = Bundle(first)
-    for each in loads[1:]:
-        assert each is not None
-        assert first.joins(each)
-        bundle.add(each)
-    assert (bundle.count, bundle.key, bundle.largest) == (4, first.key, first.largest)
+@pytest.mark.parametrize("version", [4, 6])
+def test_packets_of_one_flow_and_length_go_together(version: int) -> None:
+    first, *others = [bytes(10) + udp(version, bytes([nth]) * 9, number=nth) for nth in range(4)]
+    cargo = load(first)
+    assert cargo is not None
+    alike = cargo.alike()
+    assert alike is not None
+    assert all(map(alike, others))
+    port = bytearray(first)
+    port[-14] ^= 1
+    for other in (
+        bytes(10) + tcp(version, bytes(9)),
+        bytes(10) + udp(version, bytes(10)),
+        bytes(10) + udp(10 - version, bytes(9)),
+        b"\1" + first[1:],
+        bytes(port),
+        b"",
+    ):
+        assert not alike(other)
+    bundle = Bundle(cargo, others)
+    assert (bundle.count, bundle.key, bundle.largest) == (4, cargo.key, cargo.largest)
+    assert bundle.destination == cargo.destination
     frames = frames_of(bundle, 1, 2)
     heads = [open_data(frame) for frame in frames]
     assert [(head.order, head.index, head.last) for head in heads] == [(101, 0, True), (102, 0, True)]
-    assert [frame[8:] for frame in frames] == [udp(4, bytes([nth]) * 9, number=nth) for nth in (1, 2)]
+    assert [frame[8:] for frame in frames] == [udp(version, bytes([nth]) * 9, number=nth) for nth in (1, 2)]
 
 
 @pytest.mark.parametrize(

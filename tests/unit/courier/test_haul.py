@@ -22,6 +22,7 @@ class Place:
         self.loop = Loop()
         self.tally = Tally()
         self.written: list[bytes] = []
+        self.others: list[bytes] = []
         self.haul = Haul(
             self.loop,
             self.tally,
@@ -34,13 +35,19 @@ class Place:
 
     def come(self, *frames: bytes) -> None:
         """Frames in one datagram buffer."""
-        self.haul.data(0, self._counter, list(frames), 100, time.monotonic())
+        self.haul.run(0, self._counter, list(frames), 100, self.others.append)
         self._counter += len(frames)
+        self._settle()
+
+    def _settle(self) -> None:
+        """What the loop does when the events at hand have had their turn."""
+        self.haul._pump()
 
     def wait(self) -> None:
         """Until what is missing is given up."""
         for delivery in self.haul.receiver.poll(time.monotonic() + 2 * MOST_WAIT):
             self.haul._deliver(*delivery)
+        self._settle()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ VERBS = {
     "check": "say whether config files are good, or everything that is wrong with them",
     "plan": "print what would be changed on this host, as lines one could type",
     "down": "take everything of plait's out of this host",
+    "doctor": "examine this host and every path; say what is wrong and what to do",
     "status": "show what is going on",
     "paths": "show the paths, or set the mode of one while plait runs",
     "keygen": "make a strong password",

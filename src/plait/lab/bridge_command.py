@@ -59,7 +59,7 @@ def _told(reply: dict[str, object]) -> str:
     lines = [ends]
     box, meddled = reply["box"], reply["meddled"]
     assert isinstance(box, dict)
-    at_work = [f"{name} {value}" for name, value in box.items() if value not in (False, "no", [], ())]
+    at_work = [f"{name} {value}" for name, value in box.items() if value not in (False, -1, "no", [], ())]
     if at_work:
         lines.append(f"meddles: {', '.join(at_work)}; {meddled} frames so far")
     for way, mute, count in zip(("forth", "back"), silent, counters, strict=True):

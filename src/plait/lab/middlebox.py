@@ -7,7 +7,7 @@ or of the lab's shell (`bridge NAME strip=all`):
 ``strip syn``      MPTCP's options are replaced by NOPs in SYNs and SYN-ACKs; ``synack`` in the latter
                    alone, ``data`` in all but these, ``all`` in every segment
 ``drop mptcp``     SYNs with an option of MPTCP vanish
-``blackhole 1400`` packets larger than that vanish, and no ICMP tells
+``blackhole 1400`` packets larger than that vanish, and no ICMP tells (``1500/1400``: forth and back)
 ``forget 5s``      who was idle for so long is not known any more: what comes from the right, and TCP
                    without a SYN from the left, vanishes then (a NAT or a stateful firewall)
 ``block udp/8388`` so do datagrams from and to that port (or ``tcp/80``)
@@ -44,6 +44,8 @@ class Box:
     """Whether SYNs with an option of MPTCP vanish."""
     blackhole: int = 0
     """Largest packet (IP, in bytes) that passes; 0: any."""
+    blackhole_back: int = -1
+    """… from right to left, where that is another size; -1: the same."""
     forget: float = 0.0
     """Seconds without a packet after which a flow is forgotten; 0: never."""
     block: tuple[tuple[int, int], ...] = ()
@@ -66,11 +68,12 @@ def setting(word: str, value: str) -> dict[str, object]:
         case "hijack", "dns" | "no":
             return {"hijack": value == "dns"}
         case "blackhole" | "forget", "no":
-            return {word: 0}
+            return {word: 0} if word == "forget" else {"blackhole": 0, "blackhole_back": -1}
         case "block", "no":
             return {"block": ()}
-        case "blackhole", _ if value.isdigit() and int(value) >= 68:
-            return {"blackhole": int(value)}
+        case "blackhole", _ if all(_is_size(each) for each in value.split("/", 1)):
+            there, _, home = value.partition("/")
+            return {"blackhole": int(there), "blackhole_back": int(home or -1)}
         case "forget", _ if value.removesuffix("s").replace(".", "", 1).isdigit():
             return {"forget": float(value.removesuffix("s"))}
         case "block", _:
@@ -81,6 +84,10 @@ def setting(word: str, value: str) -> dict[str, object]:
         f"a link can't {word} {value!r}",
         f"strip {'|'.join(STRIPS)}, drop mptcp, blackhole 1400, forget 5s, block udp/8388, hijack dns",
     )
+
+
+def _is_size(text: str) -> bool:
+    return text.isdigit() and 68 <= int(text) <= 65535
 
 
 def _blocked(text: str) -> tuple[int, int] | None:
@@ -136,7 +143,8 @@ class Meddler:
         packet = _dissect(frame)
         if packet is None:
             return frame
-        if box.blackhole and packet.size > box.blackhole:
+        most = box.blackhole if direction == 0 or box.blackhole_back < 0 else box.blackhole_back
+        if most and packet.size > most:
             return None
         if packet.protocol not in (_TCP, _UDP) or len(frame) < packet.transport + 8:
             return frame

@@ -122,7 +122,11 @@ def test_syns_with_the_option_can_vanish_and_others_pass() -> None:
 
 def test_large_packets_vanish() -> None:
     fits, large = tcp(ACK, b"", bytes(1360)), tcp(ACK, b"", bytes(1361))
-    assert Meddler(Box(blackhole=1400)).take([fits, large], 0, 0.0) == ([fits], [])
+    for direction in (0, 1):
+        assert Meddler(Box(blackhole=1400)).take([fits, large], direction, 0.0) == ([fits], [])
+    meddler = Meddler(Box(blackhole=1500, blackhole_back=1400))
+    assert meddler.take([fits, large], 0, 0.0) == ([fits, large], [])
+    assert meddler.take([fits, large], 1, 0.0) == ([fits], [])
 
 
 def test_an_idle_flow_is_forgotten() -> None:
@@ -176,12 +180,14 @@ def test_what_is_neither_tcp_nor_udp_passes() -> None:
     [
         ("strip", "synack", {"strip": "synack"}),
         ("drop", "mptcp", {"drop": True}),
-        ("blackhole", "1280", {"blackhole": 1280}),
+        ("blackhole", "1280", {"blackhole": 1280, "blackhole_back": -1}),
+        ("blackhole", "1500/1280", {"blackhole": 1500, "blackhole_back": 1280}),
         ("forget", "2.5s", {"forget": 2.5}),
         ("block", "udp/8388,tcp/80", {"block": ((17, 8388), (6, 80))}),
         ("hijack", "dns", {"hijack": True}),
         ("block", "no", {"block": ()}),
-        ("blackhole", "no", {"blackhole": 0}),
+        ("blackhole", "no", {"blackhole": 0, "blackhole_back": -1}),
+        ("forget", "no", {"forget": 0}),
         ("hijack", "no", {"hijack": False}),
     ],
 )
@@ -191,7 +197,14 @@ def test_words(word: str, value: str, fields: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("word", "value"),
-    [("strip", "some"), ("drop", "all"), ("blackhole", "20"), ("forget", "soon"), ("block", "udp/0")],
+    [
+        ("strip", "some"),
+        ("drop", "all"),
+        ("blackhole", "20"),
+        ("blackhole", "1400/no"),
+        ("forget", "soon"),
+        ("block", "udp/0"),
+    ],
 )
 def test_wrong_words(word: str, value: str) -> None:
     with pytest.raises(LabError, match="a link can't"):

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from random import Random
 from typing import Protocol
 
@@ -52,12 +53,15 @@ class Road:
     metered: bool = False
     busy: bool = False
     """Connections carry data over it."""
+    inward: bool = False
+    """… and only take: what they wait for is not theirs to miss."""
     stopped: float = field(default=-1.0, repr=False)
     """Since when nothing came in on it."""
     pace: float = 1.0
     ticking: int = 0
     srtt: float | None = None
     rttvar: float = 0.0
+    late_at: float = inf
 
 
 class Street:
@@ -221,9 +225,13 @@ class Street:
             if not road.back or not road.linked:
                 open_[0] = False
                 return
-            if road.srtt is None:
+            late = road.srtt is not None and rtt > max(0.15, road.srtt + 4 * road.rttvar + 0.06)
+            if late and sent < road.late_at:
+                road.late_at = self.now
+            elif road.srtt is None:
                 road.srtt, road.rttvar = rtt, rtt / 2
             else:
+                road.late_at = road.late_at if late else inf
                 road.rttvar += (abs(road.srtt - rtt) - road.rttvar) / 4
                 road.srtt += (rtt - road.srtt) / 8
             self._tell(lambda: self.judging.echo(self.exit_name, road.name, sent, rtt, self.now))
@@ -265,20 +273,33 @@ class Street:
         rtt = 2 * road.delay
         if road.there and road.back and self.exit_alive:
             road.stopped = -1.0
+            received, acked, sent = (100_000, 0, 0) if road.inward else (0, 100_000, 70)
+            lost = round(sent * road.loss)
             report = Carried(
-                at=self.now, acked=100_000, sent=70, lost=round(70 * road.loss), heard=0.002, rtt=rtt
+                at=self.now, received=received, acked=acked, sent=sent, lost=lost, heard=0.002, rtt=rtt
             )
         else:
             if road.stopped < 0:
                 road.stopped = self.now - self._random.uniform(0.0, REPORTS)
             waiting = self.now - road.stopped
-            report = Carried(
-                at=self.now,
-                sent=1,
-                lost=1,
-                heard=waiting,
-                waiting=waiting,
-                suspicious=waiting > max(0.1, 2 * rtt),
-                rtt=rtt,
-            )
+            suspicious = waiting > max(0.1, 2 * rtt)
+            if road.inward:
+                # For as long as there is room for what comes behind the hole.
+                beside = any(
+                    each.inward and each.busy and each.there and each.back for each in self.roads.values()
+                )
+                outrun = waiting if beside and self.exit_alive else 0.0
+                report = Carried(
+                    at=self.now, heard=waiting, quiet=waiting, outrun=outrun, suspicious=suspicious, rtt=rtt
+                )
+            else:
+                report = Carried(
+                    at=self.now,
+                    sent=1,
+                    lost=1,
+                    heard=waiting,
+                    waiting=waiting,
+                    suspicious=suspicious,
+                    rtt=rtt,
+                )
         self._tell(lambda: self.judging.traffic(self.exit_name, road.name, report, self.now))

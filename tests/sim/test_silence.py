@@ -11,7 +11,7 @@ from plait.paths.health import Health
 from plait.paths.standing import Condition
 
 CUTS = 20
-_FIELDS = ("name", "delay", "jitter", "loss", "metered", "busy")
+_FIELDS = ("name", "delay", "jitter", "loss", "metered", "busy", "inward")
 
 
 def street(*roads: Road, seed: int = 1) -> tuple[Health, Street]:
@@ -43,6 +43,8 @@ def back(road: Road) -> None:
         (Road("wan1", 0.001, busy=True), Road("wan2", 0.02), 0.30, 0.35),
         (Road("wan1", 0.02, busy=True), Road("wan2", 0.02, busy=True), 0.30, 0.35),
         (Road("wan1", 0.02, busy=True), Road("wan2", 0.02, metered=True), 0.30, 0.35),
+        (Road("wan1", 0.01, busy=True, inward=True), Road("wan2", 0.01, busy=True, inward=True), 0.3, 0.33),
+        (Road("wan1", 0.02, busy=True, inward=True), Road("wan2", 0.02), 0.32, 0.37),
         (Road("wan1", 0.02), Road("wan2", 0.02), 1.1, 1.5),
         (Road("wan1", 0.02, metered=True), Road("wan2", 0.02, metered=True), 1.6, 2.5),
         # what takes longer, and why: a long way, losses that must be told from silence

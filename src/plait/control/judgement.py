@@ -263,6 +263,7 @@ def _carried(report: Traffic) -> Carried:
         heard=report.heard_ms / 1e3,
         waiting=report.waiting_ms / 1e3,
         quiet=report.quiet_ms / 1e3,
+        outrun=report.outrun_ms / 1e3,
         suspicious=report.suspicious,
         rtt=report.rtt_ms / 1e3,
         rate=report.rate_bps,

@@ -122,7 +122,9 @@ class Away:
             line.pace = seconds
             if line.tick is not None:
                 line.tick.cancel()
-            line.tick = self._loop.after(seconds, lambda: self._tick(line))
+            # Counted from the last one: whoever is in a hurry wants the next one now.
+            left = max(0.0, line.asked + seconds - time.monotonic())
+            line.tick = self._loop.after(left, lambda: self._tick(line))
 
     def burst(self, path: str) -> None:
         """Find out at once about a path."""
@@ -265,7 +267,7 @@ class Away:
         session = self._session
         if session is None or self._lines.get(line.way.path) is not line:
             return
-        now = time.monotonic()
+        now = line.asked = time.monotonic()
         number = line.echoes.send(now, time.time_ns())
         sent = line.send(session.sealing.seal(line.number, encode(Echo(number))))
         if sent is Sent.BROKEN:

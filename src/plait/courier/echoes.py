@@ -38,6 +38,8 @@ class Echoes:
     rttvar: float = 0.0
     heard: float = float("-inf")
     """When the newest echo that was answered had been sent."""
+    _late_at: float = float("inf")
+    """When a reply came that had been given up, if none in time has come since."""
     _out: dict[int, Sent] = field(default_factory=dict)
     _next: int = 0
 
@@ -71,13 +73,24 @@ class Echoes:
         if wall and 0.0 < by_kernel < elapsed:
             elapsed = by_kernel
         rtt = max(elapsed - held / 1e6, 1e-6)
+        if not sent.silent:
+            self._late_at = float("inf")
+            self._learn(rtt)
+        elif sent.at >= self._late_at:
+            self._learn(rtt)
+        else:
+            # It may have waited for a silence to end, as may all that were sent until now. One that is sent
+            # from now on and is late as well shows that the way has become longer.
+            self._late_at = now
+        self.heard = max(self.heard, sent.at)
+        return sent.at, rtt
+
+    def _learn(self, rtt: float) -> None:
         if self.srtt is None:
             self.srtt, self.rttvar = rtt, rtt / 2
         else:
             self.rttvar += (abs(self.srtt - rtt) - self.rttvar) / 4
             self.srtt += (rtt - self.srtt) / 8
-        self.heard = max(self.heard, sent.at)
-        return sent.at, rtt
 
     def due(self, number: int) -> float | None:
         """An echo's patience is over: when it had been sent, if there is still no reply to it."""

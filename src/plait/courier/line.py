@@ -41,6 +41,8 @@ class Line:
         self.echoes = Echoes()
         self.pace = PACE
         self.tick: Timer | None = None
+        self.asked = float("-inf")
+        """When the last echo was sent."""
         self.cookie = b""
         self.mac = b""
         """Of the last greeting sent here: what a cookie must answer to."""

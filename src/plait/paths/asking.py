@@ -18,8 +18,8 @@ PACE = 1.0
 PACE_METERED = 2.0
 PACE_DOUBT = 0.05
 """… on a path that may be silent, or has begun to answer again."""
-PACE_WITNESS = 0.1
-"""… on the others meanwhile."""
+PACE_WITNESS = 0.05
+"""… on the others meanwhile: a missing answer says nothing before a witness was asked as late."""
 PACE_SILENT = 0.2
 """… on one that fell silent lately; later as on any other."""
 _LATELY = 60.0
@@ -79,8 +79,9 @@ class Bursts:
             self._wanted[path] = None
 
     def drop(self, path: str) -> None:
-        """No use any more."""
+        """It was silent indeed: no use any more, and what made us ask meant something."""
         self._wanted.pop(path, None)
+        self._weak_again.pop(path, None)
 
     def take(self) -> tuple[str, ...]:
         """Those wanted since the last call."""

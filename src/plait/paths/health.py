@@ -318,7 +318,7 @@ class Health:
         doubted = False
         for pair in pairs:
             if pair.state is Condition.DOWN or not (
-                pair.missed or pair.waiting or pair.state is not Condition.UP
+                pair.missed or pair.waiting or pair.outrun or pair.state is not Condition.UP
             ):
                 continue
             weight, attested = self._evidence(pair, pairs, now)
@@ -368,7 +368,7 @@ class Health:
             any(answered >= each + way and sent <= each + window for sent, answered in proofs)
             for each in missing
         )
-        waiting_since = pair.stuck_at - pair.waiting
+        waiting_since = pair.stuck_at - max(pair.waiting, pair.outrun)
         beside = stuck if any(o is not pair and o.proven > waiting_since for o in pairs) else 0
         surprise = pair.estimate.surprise
         return surprise * (len(missing) + stuck), surprise * (attested + beside)

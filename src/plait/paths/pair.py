@@ -49,6 +49,8 @@ class Carried:
     """How long what is in flight has waited with nothing coming in."""
     quiet: float = 0.0
     """How long a stream that had been coming in has stood still."""
+    outrun: float = 0.0
+    """The same of one whose sender has not paused: what it sends comes in by other paths."""
     suspicious: bool = False
     """Whether who saw it finds these ages too long."""
     rtt: float = 0.0
@@ -60,8 +62,8 @@ class Pair:
     """Evidence of one path to one exit."""
 
     __slots__ = (
-        "_flowing", "condemned", "echoing", "estimate", "exit", "good", "heard", "missed", "path", "proven",
-        "returns", "since", "state", "stuck_at", "waiting",
+        "_flowing", "_heard_again", "condemned", "echoing", "estimate", "exit", "good", "heard", "missed",
+        "outrun", "path", "proven", "returns", "since", "state", "stuck_at", "waiting",
     )  # fmt: skip
 
     def __init__(self, exit_name: str, path: str, now: float) -> None:
@@ -83,11 +85,13 @@ class Pair:
         self.missed: list[float] = []
         """When those probes were sent that have no answer, of those sent since the newest that has."""
         self.waiting = 0.0
+        self.outrun = 0.0
         self.stuck_at = -inf
         self.condemned = inf
         """When the oldest of those probes was sent whose absence made it silent. Should one of them be
         answered after all, then it was slow and not silent."""
         self._flowing = 0
+        self._heard_again = -inf
 
     def enter(self, state: Condition, now: float) -> None:
         """Another state."""
@@ -96,13 +100,18 @@ class Pair:
         self.good = 0
         if state in (Condition.UP, Condition.RETURNING, Condition.UNKNOWN):
             self.missed.clear()
-            self.waiting = 0.0
+            self.waiting = self.outrun = 0.0
 
     def answered(self, sent: float, rtt: float, now: float, *, echo: bool = True) -> None:
         """A probe of ``sent`` was answered. A TCP handshake (``echo`` false) proves the path as well."""
         self.echoing = self.echoing or echo
-        self.estimate.answered(rtt, now)
         self.heard = max(self.heard, sent + rtt)
+        if self.state in (Condition.DOWN, Condition.LOST):
+            self._heard_again = self.heard
+        # What was sent while it was silent may have waited for the silence to end (for a neighbour's
+        # address to be found, say): that it took so long says nothing of the path.
+        if sent >= self._heard_again:
+            self.estimate.answered(rtt, now)
         if self.state not in _OUT:
             for _ in range(sum(each < sent for each in self.missed)):
                 self.estimate.lost()
@@ -136,6 +145,7 @@ class Pair:
         elif not report.waiting:
             self._flowing = 0
         self.waiting = report.waiting if report.suspicious else 0.0
+        self.outrun = report.outrun if report.suspicious else 0.0
         self.stuck_at = report.at
 
     def condemn(self, now: float) -> None:
@@ -153,11 +163,14 @@ class Pair:
         return [each for each in self.missed if each + patience <= now]
 
     def stuck(self, now: float) -> int:
-        """Live connections wait: how many missing answers that is worth."""
-        if not self.waiting or now > self.stuck_at + _FRESH:
+        """Live connections wait: how many missing answers that is worth. One whose data comes in by other
+        paths only is worth one at most: its sender may simply have no use for this one any more."""
+        if now > self.stuck_at + _FRESH:
             return 0
         allowed = max(0.1, 2 * (self.estimate.rtt or 0.0))
-        return 1 + int(max(0.0, self.waiting - allowed) / _STUCK_STEP)
+        if self.waiting:
+            return 1 + int(max(0.0, self.waiting - allowed) / _STUCK_STEP)
+        return int(self.outrun > allowed)
 
     def usual_gap(self, rtt: float) -> float:
         """Seconds that live connections may wait without anybody wondering. Where answers came in with
@@ -172,5 +185,5 @@ class Pair:
     def _prove(self, sent: float) -> None:
         if sent > self.proven:
             self.proven = sent
-            self.waiting = 0.0
+            self.waiting = self.outrun = 0.0
             self.missed = [each for each in self.missed if each > sent]

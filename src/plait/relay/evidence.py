@@ -193,6 +193,9 @@ class Evidence:
                     record.look(flow, now, 2 * EVERY, reading=reading)
                 watched.records[local, flow.local_port] = record
                 by_path.setdefault((session.exit, local), []).append(record)
+            received = sum(record.received for record in watched.records.values())
+            for record in watched.records.values():
+                record.beside(received)
             if any(record.waiting_ms for record in watched.records.values()):
                 self._doubted[session] = None
             else:

@@ -156,6 +156,9 @@ class Traffic:
     quiet_ms: float
     """How long a stream that had been coming in has stood still; 0 when none had, or it goes on.
     Weak evidence: a server may just pause, or the hole that another path has left holds this one up."""
+    outrun_ms: float
+    """The longest ``quiet_ms`` of a subflow while others of the same connection brought data: its sender has
+    not paused. 0 while there is none."""
     suspicious: bool
     """``waiting_ms`` or ``quiet_ms`` is over max(100 ms, 2 RTT). Then one message follows at each look
     (20 a second) until something is heard or nobody waits any more."""

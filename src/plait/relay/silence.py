@@ -31,7 +31,7 @@ class FlowRecord:
 
     __slots__ = (
         "_acked", "_looked", "_received", "_retrans", "_sent", "_streak",
-        "acked", "flow", "quiet_ms", "received", "retrans", "sent", "waiting_ms",
+        "acked", "flow", "outrun_ms", "quiet_ms", "received", "retrans", "sent", "waiting_ms",
     )  # fmt: skip
 
     def __init__(self, flow: Subflow, now: float) -> None:
@@ -45,6 +45,7 @@ class FlowRecord:
         self.acked = self.received = self.sent = self.retrans = 0
         self.waiting_ms = 0.0
         self.quiet_ms = 0.0
+        self.outrun_ms = 0.0
 
     def look(self, flow: Subflow, now: float, longest: float, *, reading: bool) -> None:
         """Another look. ``longest`` is the time in seconds that may count as seen by ourselves since the
@@ -70,6 +71,13 @@ class FlowRecord:
         self._acked, self._received = flow.bytes_acked, flow.bytes_received
         self._sent, self._retrans = flow.segments_out, flow.segments_retrans
 
+    def beside(self, received: int) -> None:
+        """So many bytes came in since the last look over all subflows of the connection."""
+        if not self.quiet_ms:
+            self.outrun_ms = 0.0
+        elif received > self.received:
+            self.outrun_ms = self.quiet_ms
+
     @property
     def idle(self) -> bool:
         """Whether nothing moved since the last look, is under way or is missed."""
@@ -87,6 +95,7 @@ def fold(exit_name: str, local: str, records: list[FlowRecord], now: float) -> T
     heard_ms = float(min(record.flow.last_heard_ms for record in records))
     waiting_ms = min(heard_ms, max(record.waiting_ms for record in records))
     quiet_ms = min(heard_ms, max(record.quiet_ms for record in records))
+    outrun_ms = min(heard_ms, max(record.outrun_ms for record in records))
     rtt_ms = min(record.flow.rtt_us for record in records) / 1000.0
     patience = max(PATIENCE_MS, _PATIENCE_RTTS * rtt_ms)
     waiting = [record.flow.unacked for record in records if record.waiting_ms]
@@ -104,6 +113,7 @@ def fold(exit_name: str, local: str, records: list[FlowRecord], now: float) -> T
         heard_ms=heard_ms,
         waiting_ms=round(waiting_ms, 3),
         quiet_ms=round(quiet_ms, 3),
+        outrun_ms=round(outrun_ms, 3),
         suspicious=waiting_ms > (max(LONE_PATIENCE_MS, patience) if lone else patience)
         or quiet_ms > patience,
         rtt_ms=rtt_ms,

@@ -84,6 +84,19 @@ def test_a_restarted_exit_is_found_again(posts: Posts) -> None:
     posts.turn(lambda: posts.heard("session", state="up") and posts.heard("echo"))
 
 
+def test_a_quicker_pace_counts_from_the_last_echo(posts: Posts) -> None:
+    port = posts.open_home()
+    away = posts.open_away()
+    away.pace("wan1", 1000.0)
+    away.ways([way(port)])
+    posts.turn(lambda: posts.heard("echo"))
+    posts.said.clear()
+    away.pace("wan1", 500.0)
+    away._lines["wan1"].asked -= 450.0
+    away.pace("wan1", 449.0)
+    posts.turn(lambda: posts.heard("echo"))
+
+
 def test_a_burst_asks_four_times_at_once(posts: Posts) -> None:
     port = posts.open_home()
     away = posts.open_away()

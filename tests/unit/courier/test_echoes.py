@@ -55,6 +55,27 @@ def test_patience_follows_what_replies_take(rtt: float, least: float, most: floa
     assert least <= echoes.patience() <= most
 
 
+def test_replies_that_waited_for_a_silence_to_end_teach_nothing() -> None:
+    echoes = Echoes()
+    replied(echoes, 0.01, 20)
+    out = [echoes.send(20.0 + 0.2 * number, 0) for number in range(4)]
+    for number in out[:3]:
+        echoes.due(number)
+    for number in out:
+        assert echoes.reply(number, 20.7, 0, 0) is not None
+    assert echoes.patience() == pytest.approx(0.17, abs=0.05), "the last was in time"
+
+
+def test_a_way_that_has_become_longer_is_learnt_from_the_second_one() -> None:
+    echoes = Echoes()
+    replied(echoes, 0.01, 20)
+    for number in range(12):
+        late = echoes.send(20.0 + number, 0)
+        echoes.due(late)
+        echoes.reply(late, 20.6 + number, 0, 0)
+    assert echoes.patience() > 0.6
+
+
 def test_an_echo_is_given_up_once_and_its_reply_still_counts() -> None:
     echoes = Echoes()
     number = echoes.send(1.0, 0)

@@ -96,6 +96,16 @@ def test_pauses_that_meant_nothing_are_looked_after_ever_less() -> None:
     assert bursts.take() == ("wan1",)
 
 
+def test_a_pause_that_was_a_silence_is_looked_after_as_soon_the_next_time() -> None:
+    bursts = Bursts()
+    for step in range(600):
+        bursts.weak("wan1", step * 0.1)
+    bursts.take()
+    bursts.drop("wan1")
+    bursts.weak("wan1", 62.1)
+    assert bursts.take() == ("wan1",)
+
+
 def test_what_is_taken_or_dropped_is_not_asked_again() -> None:
     bursts = Bursts()
     bursts.now("wan1")

@@ -61,6 +61,19 @@ def test_what_an_outage_took_is_no_loss_of_the_path() -> None:
     assert pair.estimate.loss > 0
 
 
+def test_answers_that_waited_for_the_silence_to_end_say_nothing_of_the_round_trip() -> None:
+    pair = known()
+    pair.condemn(61.0)
+    for sent in (61.2, 61.4, 61.6):
+        pair.answered(sent, 62.0 - sent, 62.0)
+        if pair.state is Condition.DOWN:
+            pair.enter(Condition.RETURNING, 62.0)
+    assert (pair.estimate.rtt, pair.estimate.patience(62.0)) == (pytest.approx(0.02), pytest.approx(0.15))
+    for at in range(63, 90):
+        pair.answered(float(at), 0.3, at + 0.3)
+    assert pair.estimate.rtt == pytest.approx(0.3, rel=0.1), "but what is sent from then on does"
+
+
 def test_old_news_says_nothing_against_a_path() -> None:
     pair = known()
     assert not pair.unanswered(58.5)
@@ -101,6 +114,20 @@ def test_connections_that_wait_weigh_more_the_longer(
     pair = known()
     pair.carried(Carried(at=60.0, sent=1, waiting=waiting, heard=waiting, suspicious=suspicious))
     assert pair.stuck(60.0 + asked_after) == expected
+
+
+@pytest.mark.parametrize(
+    ("outrun", "suspicious", "expected"), [(0.05, False, 0), (0.09, True, 0), (0.12, True, 1), (0.9, True, 1)]
+)
+def test_data_that_comes_by_other_paths_alone_weighs_as_one_missing_answer(
+    outrun: float, suspicious: bool, expected: int
+) -> None:
+    """Never as more: its sender may have no use for this path any more."""
+    pair = known()
+    pair.carried(Carried(at=60.0, quiet=outrun, outrun=outrun, heard=outrun, suspicious=suspicious))
+    assert pair.stuck(60.0) == expected
+    pair.answered(59.99, 0.02, 60.01)
+    assert pair.stuck(60.01) == 0
 
 
 def test_what_repeats_in_vain_is_no_loss_of_the_path() -> None:

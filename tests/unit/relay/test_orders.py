@@ -49,6 +49,7 @@ def test_traffic_and_what_is_lacking_travel_whole() -> None:
         heard_ms=12.0,
         waiting_ms=0.0,
         quiet_ms=0.0,
+        outrun_ms=0.0,
         suspicious=False,
         rtt_ms=24.5,
         min_rtt_ms=20.0,

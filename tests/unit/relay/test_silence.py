@@ -135,3 +135,18 @@ def test_what_a_path_shows_as_a_whole() -> None:
         7.0,
     )
     assert (told.acked, told.rtt_ms, told.min_rtt_ms, told.rate_bps) == (1200, 20.0, 10.0, 9_000_000)
+
+
+def test_a_stream_that_stops_while_others_of_its_connection_go_on_is_outrun() -> None:
+    record = looks(*stream(3))
+    record.beside(record.received)
+    assert fold("attic", "a", [record], 1.0).outrun_ms == 0.0, "its sender may just have paused"
+    record.beside(record.received + 65_000)
+    told = fold("attic", "a", [record], 1.0)
+    assert told.outrun_ms == told.quiet_ms > 0.0
+    # What has waited here meanwhile arrives once, and is no news.
+    record.beside(record.received)
+    assert fold("attic", "a", [record], 1.0).outrun_ms > 0.0
+    record.look(flow(received=9000), 200.0, 0.1, reading=True)
+    record.beside(4000)
+    assert fold("attic", "a", [record], 1.0).outrun_ms == 0.0

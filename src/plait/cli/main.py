@@ -27,6 +27,7 @@ VERBS = {
     "down": "take everything of plait's out of this host",
     "doctor": "examine this host and every path; say what is wrong and what to do",
     "status": "show what is going on",
+    "connections": "show the sessions, with the subflows of each",
     "paths": "show the paths, or set the mode of one while plait runs",
     "keygen": "make a strong password",
     "import": "turn another program's config into one of plait's",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import cast
+
+from plait.views.cells import clean, table
 
 _PREFIXES = ("", "k", "M", "G", "T")
 _BENCHED = "benched: "
+_LATEST = 5
+"""Events that the page shows."""
 
 
 def render(status: Mapping[str, object]) -> str:
@@ -18,7 +23,8 @@ def render(status: Mapping[str, object]) -> str:
     ]
     exits = cast("Sequence[Mapping[str, object]]", status["exits"])
     if exits:
-        lines += ["", *_table(("EXIT", "STATE", "RTT", ""), [_exit(each) for each in exits])]
+        columns = ("EXIT", "STATE", "RTT", "DOWN", "UP", "SESSIONS", "")
+        lines += ["", *table(columns, [_exit(each) for each in exits])]
         if not status["intercepting"]:
             lines.append("the LAN's TCP is not taken")
     paths = cast("Sequence[Mapping[str, object]]", status["paths"])
@@ -27,7 +33,7 @@ def render(status: Mapping[str, object]) -> str:
     users = cast("Sequence[Mapping[str, object]]", status["users"])
     if users:
         head = ("USER", "STATE", "SESSIONS", "UP", "DOWN", "USED")
-        lines += ["", *_table(head, [_user(each) for each in users])]
+        lines += ["", *table(head, [_user(each) for each in users])]
     datagrams = cast("Mapping[str, object]", status["datagrams"])
     if datagrams["total"]:
         lines += ["", f"UDP: {datagrams['open']} associations open, {datagrams['total']} in all"]
@@ -35,7 +41,27 @@ def render(status: Mapping[str, object]) -> str:
         if counts:
             said = sorted(cast("Mapping[str, int]", counts).items())
             lines += ["", f"{kind}: " + ", ".join(f"{count} {word}" for word, count in said)]
+    events = cast("Sequence[Mapping[str, object]]", status["events"])
+    if events:
+        lines += ["", *(event(each) for each in events[-_LATEST:])]
     return "\n".join(lines) + "\n"
+
+
+def event(each: Mapping[str, object]) -> str:
+    """One line about what has changed."""
+    at = time.strftime("%d %b %H:%M:%S", time.localtime(cast("float", each["at"])))
+    what, why = str(each["what"]), str(each["why"]).removeprefix(_BENCHED)
+    named = " ".join(str(each[word]) for word in ("kind", "name") if each[word])
+    return clean(f"{at}  {named}: {what}" + (f", {why}" if why else ""))
+
+
+def path_state(each: Mapping[str, object]) -> tuple[str, str]:
+    """A path's state and why, in the words for people."""
+    state, why = str(each["state"]), str(each["why"])
+    if why.startswith(_BENCHED):
+        # A backup by judgement, not by choice: what anybody looks for who misses its rate.
+        return "benched", why.removeprefix(_BENCHED)
+    return state, why
 
 
 def paths_page(paths: Sequence[Mapping[str, object]]) -> str:
@@ -45,7 +71,7 @@ def paths_page(paths: Sequence[Mapping[str, object]]) -> str:
 
 def rate(bps: float) -> str:
     """Bits a second, three digits and a prefix."""
-    return f"{_scaled(bps)}bit/s"
+    return f"{scaled(bps)}bit/s"
 
 
 def duration(seconds: float) -> str:
@@ -61,25 +87,30 @@ def duration(seconds: float) -> str:
 
 
 def _exit(each: Mapping[str, object]) -> tuple[str, ...]:
-    return (str(each["name"]), str(each["state"]), _ms(each["rtt_ms"]), str(each["why"]))
+    return (
+        str(each["name"]),
+        str(each["state"]),
+        ms(each["rtt_ms"]),
+        rate(cast("float", each["down_bps"])),
+        rate(cast("float", each["up_bps"])),
+        f"{each['open']} of {each['total']}",
+        str(each["why"]),
+    )
 
 
 def _paths(paths: Sequence[Mapping[str, object]]) -> list[str]:
     head = ("PATH", "MODE", "STATE", "RTT", "LOSS", "DOWN", "UP", "SUBFLOWS", "")
-    return _table(head, [_path(each) for each in paths])
+    return table(head, [_path(each) for each in paths])
 
 
 def _path(each: Mapping[str, object]) -> tuple[str, ...]:
     loss = each["loss"]
-    state, why = str(each["state"]), str(each["why"])
-    if why.startswith(_BENCHED):
-        # A backup by judgement, not by choice: what anybody looks for who misses its rate.
-        state, why = "benched", why.removeprefix(_BENCHED)
+    state, why = path_state(each)
     return (
         str(each["name"]),
-        _mode(each),
+        mode(each),
         state,
-        _ms(each["rtt_ms"]),
+        ms(each["rtt_ms"]),
         "-" if loss is None else f"{100 * cast('float', loss):.1f} %",
         rate(cast("float", each["rx_bps"])),
         rate(cast("float", each["tx_bps"])),
@@ -94,33 +125,26 @@ def _user(each: Mapping[str, object]) -> tuple[str, ...]:
         str(each["name"]),
         str(each["state"]),
         f"{each['open']} of {each['total']}",
-        f"{_scaled(cast('int', each['up_bytes']))}B",
-        f"{_scaled(cast('int', each['down_bytes']))}B",
-        f"{_scaled(used)}B of {_scaled(volume)}B" if volume else f"{_scaled(used)}B",
+        f"{scaled(cast('int', each['up_bytes']))}B",
+        f"{scaled(cast('int', each['down_bytes']))}B",
+        f"{scaled(used)}B of {scaled(volume)}B" if volume else f"{scaled(used)}B",
     )
 
 
-def _mode(each: Mapping[str, object]) -> str:
-    """With a star when it was set live."""
+def mode(each: Mapping[str, object]) -> str:
+    """A path's mode, with a star when it was set live."""
     return f"{each['mode']}" + ("" if each["configured"] in (each["mode"], "") else "*")
 
 
-def _ms(value: object) -> str:
+def ms(value: object) -> str:
+    """Milliseconds, or a dash."""
     return "-" if value is None else f"{cast('float', value):.1f} ms"
 
 
-def _scaled(value: float) -> str:
+def scaled(value: float) -> str:
+    """Three digits and a prefix, to be followed by a unit."""
     for prefix in _PREFIXES[:-1]:
         if abs(value) < 999.5:
             return f"{value:.3g} {prefix}"
         value /= 1000
     return f"{value:.3g} {_PREFIXES[-1]}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    table = [head, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]

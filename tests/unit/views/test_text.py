@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.control.snapshot import Datagrams, ExitStatus, PathStatus, Sessions, Status, UserStatus
+from plait.control.snapshot import Datagrams, Event, ExitStatus, PathStatus, Sessions, Status, UserStatus
 from plait.views.text import duration, paths_page, rate, render
 
 
@@ -52,7 +52,7 @@ def status(**words: object) -> dict[str, object]:
 def test_a_gateway() -> None:
     page = render(
         status(
-            exits=(ExitStatus(name="attic", state="up", rtt_ms=12.34),),
+            exits=(ExitStatus(name="attic", state="up", rtt_ms=12.34, open=2, total=9, down_bps=8000),),
             paths=(
                 PathStatus(
                     name="wan1", interface="wan1", mode="master", state="up", rtt_ms=3.0, loss=0.0123,
@@ -65,7 +65,7 @@ def test_a_gateway() -> None:
     )  # fmt: skip
     lines = page.splitlines()
     assert lines[0] == "plait 0.1 · gateway · up 1 min 1 s · sessions 2 open, 9 in all, 0 failed"
-    assert lines[3].split() == ["attic", "up", "12.3", "ms"]
+    assert lines[3] == "attic  up     12.3 ms  8 kbit/s  0 bit/s  2 of 9"
     assert lines[6].split() == [
         "wan1", "master", "up", "3.0", "ms", "1.2", "%", "19.6", "Mbit/s", "400", "kbit/s", "2",
     ]  # fmt: skip
@@ -81,6 +81,27 @@ def test_a_benched_path_is_shown_as_such() -> None:
     line = render(status(paths=(benched,))).splitlines()[3]
     assert line.split()[:3] == ["wan2", "on", "benched"]
     assert line.endswith("  it has 4 % of the rate of wan1")
+
+
+def test_the_last_events_are_told_with_their_cause() -> None:
+    events = [
+        Event(
+            id=number,
+            at=1763749825.0 + number,
+            kind="path",
+            name=f"wan{number}",
+            what="down",
+            why="no carrier",
+        )
+        for number in range(8)
+    ]
+    events.append(Event(id=9, at=0.0, kind="plait", name="", what="config reloaded"))
+    events.append(Event(id=10, at=0.0, kind="path", name="wan2", what="benched", why="benched: too\x1b slow"))
+    lines = render(status(events=tuple(events))).splitlines()
+    assert len(lines) == 2 + 5
+    assert lines[-3].endswith("  path wan7: down, no carrier")
+    assert lines[-2].endswith("  plait: config reloaded")
+    assert lines[-1].endswith("  path wan2: benched, too? slow")
 
 
 def test_users_of_an_exit() -> None:

@@ -13,12 +13,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from plait.config.model import Config
 from plait.control.domains import Domains
 from plait.control.errands import (
+    Limits,
     TunnelEnds,
     UdpDoor,
     away_order,
@@ -111,6 +112,7 @@ class Courier:
         gid: int,
         verbose: int,
         tunnel: TunnelEnds | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Start it, or after a reload another one if anything has changed for it.
 
@@ -134,7 +136,7 @@ class Courier:
                 away_order(config, peer, [fd for door, fd in fds if door.exit == peer.name])
                 for peer in config.peers
             ],
-            home=home_order(config, [fd for door, fd in fds if not door.handed]),
+            home=home_order(config, [fd for door, fd in fds if not door.handed], limits),
             names=names_order(config, [fd for door, fd in fds if door.names]),
             uid=uid,
             gid=gid,
@@ -142,7 +144,12 @@ class Courier:
         )
         if tunnel is not None:
             job = tunnel.joined(job)
-        if job == self._job and self._running is not None:
+        if self._running is not None and self._job is not None and _lasting(job) == _lasting(self._job):
+            if job != self._job and job.home is not None:
+                # Users and lists change without a gap; and nobody's tunnel begins anew.
+                self._tell({"home": asdict(job.home)})
+            self._job = job
+            self._keep(wanted)
             return
         former, former_job, self._job = self._running, self._job, job
         try:
@@ -275,7 +282,7 @@ class Courier:
         inherited += [fd for away in job.aways for fd in away.doors]
         inherited += job.names.doors if job.names else ()
         inherited += [tunnel.tun for tunnel in job.tunnels]
-        inherited += [job.home.tun] if job.home is not None and job.home.tun >= 0 else []
+        inherited += [fd for fd in (job.home.tun, job.home.rates_fd) if fd >= 0] if job.home else []
         if self._lender is not None:
             self._lender.close()
             self._lender = None
@@ -395,3 +402,8 @@ class Courier:
         wanted = set(wanted)
         for door in [door for door in self._doors if door not in wanted]:
             self._doors.pop(door).close()
+
+
+def _lasting(job: CourierJob) -> CourierJob:
+    """What of it takes another courier when it changes."""
+    return replace(job, home=job.home.lasting() if job.home is not None else None)

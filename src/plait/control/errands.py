@@ -113,7 +113,16 @@ def _own_password(peer: Peer) -> str:
     return password.rpartition(":")[2] if peer.method.key_bytes else password
 
 
-def home_order(config: Config, doors: list[int]) -> HomeOrder | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast users may be: see `plait.control.users.Ledger`."""
+
+    rates: Mapping[str, int]
+    cells: Mapping[str, int]
+    fd: int
+
+
+def home_order(config: Config, doors: list[int], limits: Limits | None = None) -> HomeOrder | None:
     """Our own exit, if there is one; ``doors`` are descriptors."""
     if config.exit is None:
         return None
@@ -140,6 +149,9 @@ def home_order(config: Config, doors: list[int]) -> HomeOrder | None:
         },
         allow=[str(network) for network in config.exit.allow],
         deny=[str(network) for network in config.exit.deny],
+        rates=dict(limits.rates) if limits is not None else {},
+        cells=dict(limits.cells) if limits is not None else {},
+        rates_fd=limits.fd if limits is not None else -1,
     )
 
 

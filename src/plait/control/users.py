@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.config.model import Period, User
+from plait.control.errands import Limits
 from plait.control.snapshot import UserStatus
-from plait.relay.limits import CELL
+from plait.relay.allowance import CELL, CELLS
 
 log = logging.getLogger("plait")
 
 EVERY = 1.0
 _SAVE_EVERY = 10.0
-_CELLS = 1 << 16
+_USERS = 1 << 14
+"""So many have cells of their own; those after them share theirs with others."""
 
 Carried = Mapping[str, Sequence[int]]
 """By user: open sessions, sessions ever, bytes up, bytes down, since counting began."""
@@ -80,13 +82,19 @@ class Ledger:
         names = {user.name for user in users}
         self._gone = (self._gone | {user.name for user in self._users}) - names
         self._users = users
-        if users and self._fd < 0:
+        if self._fd < 0:
+            # Before there is anybody: who comes with a reload needs no other processes.
             self._fd = os.memfd_create("plait-rates", os.MFD_CLOEXEC)
-            os.ftruncate(self._fd, _CELLS * CELL)
+            os.ftruncate(self._fd, _USERS * CELLS * CELL)
         for user in users:
             # A user keeps its cells: workers of before and after a reload share them.
-            self._cells.setdefault(user.name, 2 * len(self._cells) % (_CELLS - 1))
+            self._cells.setdefault(user.name, len(self._cells) % _USERS * CELLS)
         self._judge(now)
+
+    @property
+    def limits(self) -> Limits:
+        """All of it about rates, for the courier."""
+        return Limits(self.rates, self.cells, self._fd)
 
     @property
     def rates_fd(self) -> int:
@@ -95,7 +103,7 @@ class Ledger:
 
     @property
     def cells(self) -> dict[str, int]:
-        """Where each user's two cells begin."""
+        """Where each user's cells begin."""
         return {user.name: self._cells[user.name] for user in self._users if user.rate}
 
     @property

@@ -15,8 +15,10 @@ from __future__ import annotations
 import socket
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from plait.courier.pace import Paces
 from plait.courier.tally import Tally
 from plait.kernel.sockets import pack
 from plait.kernel.udp import Letter, Peer, answer_whole
@@ -26,6 +28,7 @@ from plait.relay.resolver import Resolver
 from plait.wire import shadowsocks2022_udp, shadowsocks_udp
 from plait.wire.address import encode_packed
 from plait.wire.faults import PeerFault, Replayed
+from plait.wire.shadowsocks import Candidates
 from plait.wire.shadowsocks_udp import Parcel
 
 Desk = shadowsocks_udp.Desk | shadowsocks2022_udp.Desk
@@ -76,8 +79,10 @@ class ExitUdp:
         *,
         trust: Iterable[IPv4Network | IPv6Network] | None = None,
         most: int = MOST,
+        paces: Paces | None = None,
     ) -> None:
         """``trust`` are the networks that may come with the method ``none``; None for sealed methods."""
+        self._paces = paces if paces is not None else Paces(loop)
         self._loop = loop
         self._desk = desk
         self.admission = admission
@@ -131,6 +136,13 @@ class ExitUdp:
         self._known.move_to_end(association.key)
         self._forward(association, parcel)
         return True
+
+    def renew(self, keys: Candidates, trust: Iterable[IPv4Network | IPv6Network] | None) -> None:
+        """Others may come now. Associations whose key is good no more end."""
+        gone = self._desk.renew(keys)
+        for association in [each for each in self._known.values() if each.user in gone]:
+            self._end(association)
+        self._trust = None if trust is None else tuple(trust)
 
     def bar(self, users: frozenset[str]) -> None:
         """These users are not served any more."""
@@ -192,11 +204,20 @@ class ExitUdp:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             sock = association.socks.get(family) or self._open(association, family)
-            sock.sendto(parcel.payload, (address, parcel.place.port))
         except OSError:
             self.outcomes["unreachable"] += 1
             return
-        self.up[parcel.user] += len(parcel.payload)
+
+        def send() -> None:
+            try:
+                sock.sendto(parcel.payload, (address, parcel.place.port))
+            except OSError:
+                # Or the association has ended meanwhile.
+                self.outcomes["unreachable"] += 1
+            else:
+                self.up[parcel.user] += len(parcel.payload)
+
+        self._paces.up(parcel.user, len(parcel.payload), send)
 
     def _open(self, association: _Association, family: socket.AddressFamily) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -216,13 +237,20 @@ class ExitUdp:
             except OSError:
                 # An ICMP error about what was sent: nothing that a client could be told.
                 continue
-            if association.place is None or not sender[1]:
-                continue
-            door, peer, local = association.place
-            header = encode_packed(pack(sender[0]), sender[1])
-            if answer_whole(door, association.answer.seal(header, payload), peer, local):
-                self._tally.sent += 1
-                self.down[association.user] += len(payload)
+            if sender[1]:
+                self._paces.down(
+                    association.user, len(payload), partial(self._back, association, payload, sender)
+                )
+
+    def _back(self, association: _Association, payload: bytes, sender: tuple[str, int]) -> None:
+        """Give a client what somebody sent."""
+        if association.place is None or self._known.get(association.key) is not association:
+            return
+        door, peer, local = association.place
+        header = encode_packed(pack(sender[0]), sender[1])
+        if answer_whole(door, association.answer.seal(header, payload), peer, local):
+            self._tally.sent += 1
+            self.down[association.user] += len(payload)
 
     def _trusts(self, text: str) -> bool:
         address = ip_address(text.partition("%")[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,11 +121,8 @@ class Home:
         self._loop = loop
         self._tally = tally
         self._trade = trade(order.method)
-        self._guards = (
-            [(user, Guard(bytes.fromhex(psk))) for user, psk in order.psks.items()] if self._trade else []
-        )
         self._static = bytes.fromhex(order.private_key)
-        self._trust = [ip_network(text) for text in order.trust]
+        self.renew(order)
         self.guests: dict[int, Guest] = {}
         """By our index."""
         self._pending: dict[bytes, _Pending] = {}
@@ -138,6 +136,28 @@ class Home:
         for door in doors:
             loop.register(door.fileno(), self._door(door), IN)
         loop.after(_SWEEP, self._sweep)
+
+    def renew(self, order: HomeOrder) -> None:
+        """Others may come now. Sessions that have begun go on until they are to be renewed."""
+        self._guards = (
+            [(user, Guard(bytes.fromhex(psk))) for user, psk in order.psks.items()] if self._trade else []
+        )
+        self._trust = [ip_network(text) for text in order.trust]
+
+    def bar(self, users: frozenset[str]) -> None:
+        """There is no tunnel for these users; their echoes are answered all the same."""
+        if self._inn is not None:
+            self._inn.bar(users)
+        for guest in self.guests.values():
+            if guest.user in users:
+                guest.lodger = None
+
+    def carried(self) -> dict[str, list[int]]:
+        """Bytes of inner packets up and down, by user."""
+        inn = self._inn
+        if inn is None:
+            return {}
+        return {user: [inn.up[user], inn.down[user]] for user in {*inn.up, *inn.down}}
 
     def _door(self, sock: socket.socket) -> Callable[[int], None]:
         def ready(mask: int) -> None:
@@ -232,11 +252,21 @@ class Home:
 
     def _admit(self, session: Session, user: str, identity: bytes, epoch: int) -> None:
         if len(self.guests) >= _MOST:
-            unconfirmed = (index for index, guest in self.guests.items() if not guest.confirmed)
-            oldest = min(self.guests, key=lambda index: self.guests[index].heard)
-            del self.guests[next(unconfirmed, oldest)]
+            del self.guests[self._dispensable()]
         now = self._loop.now
         self.guests[session.ours] = Guest(session, user, identity, now, now, epoch=epoch)
+
+    def _dispensable(self) -> int:
+        """Whom to forget for a newcomer: who is perhaps not there at all, else whoever was not heard for
+        longest of the user with the most sessions, so that nobody keeps the others out."""
+        unconfirmed = next((index for index, guest in self.guests.items() if not guest.confirmed), None)
+        if unconfirmed is not None:
+            return unconfirmed
+        ((most, _),) = Counter(guest.user for guest in self.guests.values()).most_common(1)
+        return min(
+            (index for index, guest in self.guests.items() if guest.user == most),
+            key=lambda index: self.guests[index].heard,
+        )
 
     def _new_index(self) -> int:
         while True:
@@ -329,8 +359,9 @@ class Home:
             guest.lodger.haul.alive(path)
         elif isinstance(frame, Config) and guest.lodger is not None and self._inn is not None:
             self._inn.asked(guest.lodger, path, frame)
-        else:
+        elif self._inn is None or guest.lodger is not None:
             raise Malformed("nothing that a gateway sends")
+        # Else it does not know yet that there is no tunnel for it any more.
 
     def _glance(self, guest: Guest, path: int, body: bytes, letter: Letter) -> None:
         """Say how it came, for a gateway's `plait doctor`."""

@@ -1,7 +1,10 @@
 """An exit's end of all tunnels: who lodges here, under which address, and what may come from there.
 
 A lodger is a gateway, known by its user and identity. Its address follows from these two, so that it is
-the same after a restart of either end; it stays the lodger's for as long as the exit runs.
+the same after a restart of either end; it stays the lodger's for as long as the exit runs. When there is no
+room left, whoever has the most lodgings under one user's name loses one.
+
+What is carried is counted by user, and held to the user's rate where there is one.
 """
 
 from __future__ import annotations
@@ -9,13 +12,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from plait.courier.cargo import Bundle, Cargo
 from plait.courier.haul import Haul
+from plait.courier.pace import Paces
 from plait.courier.tally import Tally
 from plait.courier.tun import Tun
+from plait.kernel.tun import HEADER
 from plait.relay.loop import Loop
 from plait.tunnel.frames import Config, Interface, encode
 from plait.tunnel.scheduler import Mode
@@ -33,7 +39,8 @@ Who = tuple[str, bytes]
 class Lodger:
     """One gateway."""
 
-    def __init__(self, addresses: Sequence[Interface], own_epoch: int) -> None:
+    def __init__(self, user: str, addresses: Sequence[Interface], own_epoch: int) -> None:
+        self.user = user
         self.addresses = tuple(addresses)
         """One of each subnet."""
         self.own_epoch = own_epoch
@@ -48,8 +55,20 @@ class Inn:
     """All lodgers, and the TUN device they share."""
 
     def __init__(
-        self, loop: Loop, tun: Tun, tally: Tally, subnets: Sequence[IPv4Network | IPv6Network], mtu: int
+        self,
+        loop: Loop,
+        tun: Tun,
+        tally: Tally,
+        subnets: Sequence[IPv4Network | IPv6Network],
+        mtu: int,
+        paces: Paces | None = None,
     ) -> None:
+        self._paces = paces if paces is not None else Paces(loop)
+        self._barred: frozenset[str] = frozenset()
+        self.up: Counter[str] = Counter()
+        """Bytes of inner packets to the world, by user."""
+        self.down: Counter[str] = Counter()
+        """Bytes of inner packets from there."""
         self._loop = loop
         self._tun = tun
         self._tally = tally
@@ -61,7 +80,10 @@ class Inn:
         tun.taken = self._taken
 
     def epoch(self, who: Who) -> int:
-        """What we call what we remember of somebody; for our answer to his greeting."""
+        """What we call what we remember of somebody; for our answer to his greeting. 0 says that there is no
+        tunnel for him."""
+        if who[0] in self._barred:
+            return 0
         lodger = self._lodgers.get(who)
         if lodger is not None:
             return lodger.own_epoch
@@ -77,7 +99,9 @@ class Inn:
         ship: Callable[[int, list[bytes], int], None],
         echo: Callable[[int], None],
     ) -> Lodger | None:
-        """A gateway has proved to be there, in a new session. None when there is no room for it."""
+        """A gateway has proved to be there, in a new session. None when there is no tunnel for it."""
+        if who[0] in self._barred:
+            return None
         lodger = self._lodgers.get(who) or self._admit(who)
         if lodger is None:
             return None
@@ -95,7 +119,7 @@ class Inn:
             self._loop,
             self._tally,
             ship=ship,
-            write=self._tun.write,
+            write=lambda packet: self._out(lodger, packet),
             echo=echo,
             admit=sources.__contains__,
         )
@@ -106,15 +130,15 @@ class Inn:
         now = self._loop.now
         addresses = self._free_addresses(who) if len(self._lodgers) < _MOST else []
         if not addresses:
-            # No room, or all addresses are given away: perhaps to such as are no more.
-            idle = [each for each, lodger in self._lodgers.items() if now - lodger.seen > _FORGET]
-            if not idle:
+            # No room, or all addresses are given away.
+            leaving = self._dispensable(who)
+            if leaving is None:
                 return None
-            self._forget(idle[0])
+            self._forget(leaving)
             addresses = self._free_addresses(who)
             if not addresses:
                 return None
-        lodger = Lodger(addresses, self.epoch(who))
+        lodger = Lodger(who[0], addresses, self.epoch(who))
         self._epochs.pop(who, None)
         lodger.seen = now
         self._lodgers[who] = lodger
@@ -122,12 +146,36 @@ class Inn:
             self._by_address[address.ip.packed] = lodger
         return lodger
 
+    def _dispensable(self, who: Who) -> Who | None:
+        """Whom to forget for a newcomer: one that is no more; else, so that no user keeps the others out
+        by calling itself many, the one not heard for longest of the user with the most lodgings."""
+        first = min(self._lodgers, key=lambda each: self._lodgers[each].seen, default=None)
+        if first is None or self._loop.now - self._lodgers[first].seen > _FORGET:
+            return first
+        lodgings = Counter(user for user, _ in self._lodgers)
+        most = max(lodgings, key=lambda user: lodgings[user])
+        if lodgings[most] <= lodgings[who[0]] + 1:
+            return None
+        return min(
+            (each for each in self._lodgers if each[0] == most), key=lambda each: self._lodgers[each].seen
+        )
+
+    def bar(self, users: frozenset[str]) -> None:
+        """There is no tunnel for these users any more; for those barred before there is one again when
+        they greet."""
+        self._barred = users
+        for lodger in self._lodgers.values():
+            if lodger.user in users and lodger.haul is not None:
+                lodger.haul.close()
+                lodger.haul = None
+
     def _forget(self, who: Who) -> None:
         lodger = self._lodgers.pop(who)
         for address in lodger.addresses:
             del self._by_address[address.ip.packed]
         if lodger.haul is not None:
             lodger.haul.close()
+            lodger.haul = None
 
     def _free_addresses(self, who: Who) -> list[Interface]:
         """One of each subnet; none when one of them is full."""
@@ -172,9 +220,26 @@ class Inn:
         haul.ship(path, [datagram], len(datagram))
         haul.soon()
 
+    def _out(self, lodger: Lodger, packet: list[bytes | bytearray]) -> None:
+        """An inner packet, headed for TUN."""
+        size = sum(map(len, packet)) - HEADER
+
+        def write() -> None:
+            self.up[lodger.user] += size
+            self._tun.write(packet)
+
+        self._paces.up(lodger.user, size, write)
+
     def _taken(self, cargo: Cargo | Bundle) -> None:
         lodger = self._by_address.get(cargo.destination)
         if lodger is None or lodger.haul is None:
             self._tally.stranger("to nobody", "")
             return
-        lodger.haul.take(cargo)
+        size = cargo.size
+
+        def take() -> None:
+            if lodger.haul is not None:
+                self.down[lodger.user] += size
+                lodger.haul.take(cargo)
+
+        self._paces.down(lodger.user, size, take)

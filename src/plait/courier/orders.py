@@ -9,6 +9,8 @@
                         {"own": [address, ...]}            the host's addresses
                         {"serving": {exit: exit}}          which exit serves new clients meant for each
                         {"terms": {path: [mode, weight, up]}}   how the tunnel may use paths
+                        {"bar": [user, ...]}               whom our exit serves no more
+                        {"home": {...}}                    our exit's order, changed where it can be
                         {"learnt": id, "kept": true}       whether what "learn" told is in its sets now
                         {"ask": id, "what": "tally"}
     courier → control   {"ready": true}                    privileges dropped, listening
@@ -27,7 +29,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from plait.relay.orders import JsonObject
 
@@ -82,6 +84,16 @@ class HomeOrder:
     """Out of which gateways get their addresses, one of each."""
     mtu: int = 0
     """Most bytes of an inner packet."""
+    rates: dict[str, int] = field(default_factory=dict)
+    """Bits a second, of users that have a limit."""
+    cells: dict[str, int] = field(default_factory=dict)
+    """Where those users' cells begin; see `plait.relay.allowance`."""
+    rates_fd: int = -1
+    """The memory that holds the cells, inherited."""
+
+    def lasting(self) -> HomeOrder:
+        """What of it can't be changed while a courier runs: all but who may come, how fast, and where to."""
+        return replace(self, psks={}, secrets={}, trust=[], allow=[], deny=[], rates={}, cells={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

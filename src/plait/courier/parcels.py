@@ -8,7 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from plait.courier.exit_udp import ExitUdp
 from plait.courier.faces import Face, Faces
@@ -16,6 +16,7 @@ from plait.courier.gateway_udp import Client, GatewayUdp
 from plait.courier.home import Home
 from plait.courier.names import Names
 from plait.courier.orders import CourierJob, HomeOrder, WayOrder
+from plait.courier.pace import Paces
 from plait.courier.tally import Tally
 from plait.kernel.sockets import pack
 from plait.relay.admission import Admission
@@ -36,6 +37,7 @@ class Parcels:
         home: Home | None,
         tally: Tally,
         say: Callable[[JsonObject], None] = lambda message: None,
+        paces: Paces | None = None,
     ) -> None:
         """``say`` tells control."""
         self._gateways: dict[str, GatewayUdp] = {}
@@ -61,8 +63,10 @@ class Parcels:
                     gateway.serve(socket.socket(fileno=fd))
                 self._gateways[order.name] = gateway
         if home is not None and job.home is not None:
-            self._exit = _exit(loop, job.home, tally)
+            self._exit = _exit(loop, job.home, tally, paces)
             home.others = self._exit.take
+        self._home = home
+        self._paces = paces
 
     def ways(self, name: str, ways: list[WayOrder]) -> None:
         """Every path to an exit that exists now."""
@@ -89,8 +93,24 @@ class Parcels:
                 self._exit.admission.own(ip_address(text) for text in own)
         if isinstance(number := message.get("learnt"), int) and self._names is not None:
             self._names.learnt(number, message.get("kept") is True)
-        if isinstance(barred := message.get("bar"), list) and self._exit is not None:
-            self._exit.bar(frozenset(barred))
+        if isinstance(barred := message.get("bar"), list):
+            if self._exit is not None:
+                self._exit.bar(frozenset(barred))
+            if self._home is not None:
+                self._home.bar(frozenset(barred))
+        if isinstance(home := message.get("home"), dict):
+            self._renew(HomeOrder(**home))
+
+    def _renew(self, order: HomeOrder) -> None:
+        """Users, rates and lists of our exit have changed."""
+        if self._paces is not None:
+            self._paces.renew(order.rates, order.cells)
+        if self._home is not None:
+            self._home.renew(order)
+        if self._exit is not None:
+            keys = _keys(order)
+            self._exit.renew(keys, _trust(order, keys))
+            self._exit.admission.renew(_networks(order.allow), _networks(order.deny))
 
     def close(self) -> None:
         """End all."""
@@ -110,7 +130,11 @@ class Parcels:
         outcomes = Counter(end.outcomes if end else ())
         outcomes["no usable path"] += sum(gateway.dropped for gateway in gateways)
         outcomes["no socket to answer by"] += self._faces.refused if self._faces else 0
-        users = sorted({*end.up, *end.down}) if end else ()
+        outcomes["over the rate"] += self._paces.dropped.total() if self._paces else 0
+        users = self._home.carried() if self._home else {}
+        for user in {*end.up, *end.down} if end else ():
+            up, down = users.get(user, (0, 0))
+            users[user] = [up + end.up[user], down + end.down[user]] if end else [up, down]
         return {
             "open": sum(gateway.open for gateway in gateways) + (end.open if end else 0),
             "total": sum(gateway.total for gateway in gateways) + (end.total if end else 0),
@@ -118,12 +142,12 @@ class Parcels:
             "down_bytes": sum(gateway.down for gateway in gateways) + (end.down.total() if end else 0),
             "outcomes": {word: count for word, count in outcomes.items() if count},
             "names": dict(self._names.outcomes) if self._names else {},
-            "users": {user: [end.up[user], end.down[user]] for user in users} if end else {},
+            "users": {user: users[user] for user in sorted(users)},
         }
 
 
-def _exit(loop: Loop, order: HomeOrder, tally: Tally) -> ExitUdp:
-    keys = [(user, Key.heard(order.method, secret)) for user, secret in order.secrets.items()]
+def _exit(loop: Loop, order: HomeOrder, tally: Tally, paces: Paces | None) -> ExitUdp:
+    keys = _keys(order)
     for _, key in keys:
         key.try_out()
     desk: shadowsocks_udp.Desk | shadowsocks2022_udp.Desk
@@ -134,11 +158,24 @@ def _exit(loop: Loop, order: HomeOrder, tally: Tally) -> ExitUdp:
     return ExitUdp(
         loop,
         desk,
-        Admission([ip_network(text) for text in order.allow], deny=[ip_network(text) for text in order.deny]),
+        Admission(_networks(order.allow), deny=_networks(order.deny)),
         Resolver(loop),
         tally,
-        trust=None if keys else [ip_network(text) for text in order.trust],
+        trust=_trust(order, keys),
+        paces=paces,
     )
+
+
+def _keys(order: HomeOrder) -> list[tuple[str, Key]]:
+    return [(user, Key.heard(order.method, secret)) for user, secret in order.secrets.items()]
+
+
+def _trust(order: HomeOrder, keys: list[tuple[str, Key]]) -> list[IPv4Network | IPv6Network] | None:
+    return None if keys else _networks(order.trust)
+
+
+def _networks(texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(text) for text in texts]
 
 
 def _key(method: str, secret: str) -> Key | None:

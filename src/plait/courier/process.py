@@ -19,6 +19,7 @@ from plait.courier.away import Away
 from plait.courier.channel import Channel
 from plait.courier.home import Home
 from plait.courier.orders import CourierJob, HomeOrder, TunnelOrder, WayOrder
+from plait.courier.pace import Paces
 from plait.courier.parcels import Parcels
 from plait.courier.tally import Tally
 from plait.kernel import logs
@@ -59,12 +60,15 @@ class Courier:
             self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
         for tunnel in job.tunnels:
             self._open_tunnel(tunnel)
+        paces = None
         if job.home is not None:
-            self._home = self._make_home(job.home)
+            paces = Paces(self.loop, job.home.rates_fd)
+            paces.renew(job.home.rates, job.home.cells)
+            self._home = self._make_home(job.home, paces)
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
         if methods - {"none"}:
             noise.load()
-        self._parcels = Parcels(self.loop, job, self._home, self.tally, self._channel.say)
+        self._parcels = Parcels(self.loop, job, self._home, self.tally, self._channel.say, paces)
         self._handle_signals()
         privileges.drop(job.uid, job.gid)
         self._channel.attach(self.loop, self._obey, self._control_gone)
@@ -94,7 +98,7 @@ class Courier:
         )
         tun.taken = away.near.take
 
-    def _make_home(self, order: HomeOrder) -> Home:
+    def _make_home(self, order: HomeOrder, paces: Paces) -> Home:
         doors = [socket.socket(fileno=fd) for fd in order.doors]
         inn = None
         if order.tun >= 0:
@@ -103,7 +107,7 @@ class Courier:
 
             tun = Tun(self.loop, order.tun, self.tally)
             subnets = [ip_network(subnet) for subnet in order.subnets]
-            inn = Inn(self.loop, tun, self.tally, subnets, order.mtu)
+            inn = Inn(self.loop, tun, self.tally, subnets, order.mtu, paces)
         return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
 
     def _handle_signals(self) -> None:

@@ -75,10 +75,15 @@ class Admission:
     def __init__(
         self, allow: Iterable[IPNetwork], own: Iterable[IPAddress] = (), *, deny: Iterable[IPNetwork] = ()
     ) -> None:
-        self._allow = tuple(allow)
-        self._deny = tuple(deny)
         self._own = frozenset(own)
         self._known: dict[str, bool] = {}
+        self.renew(allow, deny)
+
+    def renew(self, allow: Iterable[IPNetwork], deny: Iterable[IPNetwork]) -> None:
+        """The owner's lists have changed."""
+        self._allow = tuple(allow)
+        self._deny = tuple(deny)
+        self._known.clear()
 
     def own(self, addresses: Iterable[IPAddress]) -> None:
         """The host's addresses have changed."""

@@ -339,15 +339,15 @@ class _Opening:
         """Those of a sealed session, at the user's rate where it has one."""
         door, rest = self._door, self._request.leftover
         sealer = door.sealer(opener)
-        allowances = door.users.allowances(session.user)
-        if allowances is None:
+        limits = door.users.limits(session.user)
+        if limits is None:
             return (
                 OpenLeg(session, self._sock, target_sock, opener, rest),
                 SealLeg(session, target_sock, self._sock, sealer),
             )
         up = LimitedOpenLeg(session, self._sock, target_sock, opener, rest)
         down = LimitedSealLeg(session, target_sock, self._sock, sealer)
-        up.allowance, down.allowance = allowances
+        up.limit, down.limit = limits
         return up, down
 
 

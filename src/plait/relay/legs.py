@@ -18,13 +18,13 @@ from plait.wire.shadowsocks import Forged, Opener, Sealer
 if TYPE_CHECKING:
     from plait.relay.pump import Session
 
-_SIZES = (16384, 32768, 65536, 131072, 262144)
+SIZES = (16384, 32768, 65536, 131072, 262144)
 """How much a leg reads at once. It starts small and grows while reads are full and sends are whole, so
 that a slow sink never makes us hold more than a little, and a fast one gets few, large calls."""
 
 _START = 2
-_LARGEST = len(_SIZES) - 1
-_TURN = 8
+_LARGEST = len(SIZES) - 1
+TURN = 8
 """Reads in one turn; then the other sessions come first."""
 
 _HELPINGS = 3
@@ -42,12 +42,12 @@ class Buffers:
     __slots__ = ("plain", "sealed", "views")
 
     def __init__(self) -> None:
-        largest = _SIZES[-1]
+        largest = SIZES[-1]
         self.plain = memoryview(bytearray(largest + _CHUNK_ROOM))
         """Where reads go."""
         self.sealed = memoryview(bytearray(largest + _CHUNK_ROOM + _SEAL_ROOM))
         """Where seals and opens write."""
-        self.views = tuple(self.plain[:size] for size in _SIZES)
+        self.views = tuple(self.plain[:size] for size in SIZES)
         """`plain`, cut to every read size."""
 
 
@@ -80,9 +80,14 @@ class Leg:
         self.backlog: Backlog | None = None
         """While it is set, the sink is given a little at a time."""
 
+    @property
+    def turns(self) -> int:
+        """Reads in one turn."""
+        return TURN
+
     def run(self) -> None:
         """Move until the source is empty, the sink is full or the turn is over."""
-        turns, largest = _TURN, _LARGEST
+        turns, largest = self.turns, _LARGEST
         backlog = self.backlog
         if backlog is not None:
             turns = self.helping(backlog)
@@ -141,14 +146,14 @@ class Leg:
             return 1
         if not backlog.engaged:
             self.backlog = None
-        if free < _SIZES[0]:
+        if free < SIZES[0]:
             return 0
         # Some reads instead of one, so that little of the room is left over.
         grade = _LARGEST
-        while grade and _SIZES[grade] * _HELPINGS > free:
+        while grade and SIZES[grade] * _HELPINGS > free:
             grade -= 1
         self.grade = grade
-        return min(_TURN, free // _SIZES[grade])
+        return min(TURN, free // SIZES[grade])
 
     def room(self) -> memoryview:
         """Where the next read goes."""
@@ -233,7 +238,7 @@ class OpenLeg(Leg):
     def room(self) -> memoryview:
         # Behind the place where `convert` will put the rest, so that both are in one piece.
         held = len(self.rest)
-        return self.buffers.plain[held : held + _SIZES[self.grade]]
+        return self.buffers.plain[held : held + SIZES[self.grade]]
 
     def convert(self, data: memoryview) -> memoryview:
         plain, opened = self.buffers.plain, self.buffers.sealed

@@ -1,92 +1,60 @@
-"""How fast a user may be: one allowance a direction, shared by all workers of an exit.
-
-The virtual scheduling algorithm (ITU-T I.371, annex A): a cell of shared memory holds the moment until
-which what was carried has used up the rate. Whoever has carried something moves it on; who finds it
-further ahead than the burst waits, and reads nothing meanwhile, so that nothing is ever dropped.
-
-Two workers that move it at the same instant may lose one step of some kilobytes; that is as exact as
-anybody asks of such a limit.
-"""
+"""Legs that go at a user's rate: who finds the allowance used up reads nothing meanwhile, so that nothing
+is ever dropped."""
 
 from __future__ import annotations
 
-from plait.relay.legs import OpenLeg, SealLeg
-
-BURST = 0.1
-"""Seconds of the rate that may be carried at once after a pause."""
-CELL = 8
-"""Bytes of a cell: a double, seconds of the monotonic clock that all workers share."""
-_TURN = 8
-"""Reads in one turn of a leg."""
-_SIZES = (16384, 32768, 65536, 131072, 262144)
+from plait.relay.allowance import BURST, Allowance
+from plait.relay.legs import SIZES, TURN, Leg, OpenLeg, SealLeg
 
 
-class Allowance:
-    """One direction of one user."""
+class Limit:
+    """An allowance, and how much may be read at once so that a turn is not much more than the burst."""
 
-    __slots__ = ("_cell", "_memory", "_rate", "grade")
+    __slots__ = ("allowance", "grade", "turns")
 
-    def __init__(self, memory: memoryview[float], cell: int, rate: int) -> None:
-        """``memory`` holds doubles; ``rate`` is in bits a second."""
-        self._memory = memory
-        self._cell = cell
-        self._rate = rate / 8
-        fits = (grade for grade, size in enumerate(_SIZES) if _TURN * size <= BURST * self._rate)
-        self.grade = max(fits, default=0)
-        """How much may be read at once, so that a turn is not much more than the burst."""
-
-    def wait(self, now: float) -> float:
-        """Seconds until something may be carried; none when not positive."""
-        return self._memory[self._cell] - BURST - now
-
-    def spend(self, size: int, now: float) -> None:
-        """So many bytes were carried."""
-        memory, cell = self._memory, self._cell
-        memory[cell] = max(memory[cell], now) + size / self._rate
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        burst = BURST * allowance.rate
+        self.grade = max((grade for grade, size in enumerate(SIZES) if TURN * size <= burst), default=0)
+        """Index of the read's size."""
+        self.turns = max(1, min(TURN, int(burst / SIZES[self.grade])))
+        """Reads in one turn."""
 
 
-class LimitedOpenLeg(OpenLeg):
+class _Limited(Leg):
+    """What both kinds have in common."""
+
+    __slots__ = ()
+    limit: Limit
+
+    def run(self) -> None:
+        """Move what the allowance lets."""
+        loop, allowance = self.session.pump.loop, self.limit.allowance
+        wait = allowance.wait(loop.now)
+        if wait > 0:
+            self.queued = True
+            loop.after(wait, self.turn)
+            return
+        before = self.count
+        super().run()
+        allowance.spend(self.count - before, loop.now)
+
+    def room(self) -> memoryview:
+        self.grade = min(self.grade, self.limit.grade)
+        return super().room()
+
+    @property
+    def turns(self) -> int:
+        return self.limit.turns
+
+
+class LimitedOpenLeg(_Limited, OpenLeg):
     """From a gateway to a target, at a user's rate."""
 
-    __slots__ = ("allowance",)
-    allowance: Allowance
-
-    def run(self) -> None:
-        """Move what the allowance lets."""
-        if not _held(self, self.allowance):
-            before = self.count
-            super().run()
-            self.allowance.spend(self.count - before, self.session.pump.loop.now)
-
-    def room(self) -> memoryview:
-        self.grade = min(self.grade, self.allowance.grade)
-        return super().room()
+    __slots__ = ("limit",)
 
 
-class LimitedSealLeg(SealLeg):
+class LimitedSealLeg(_Limited, SealLeg):
     """From a target to a gateway, at a user's rate."""
 
-    __slots__ = ("allowance",)
-    allowance: Allowance
-
-    def run(self) -> None:
-        """Move what the allowance lets."""
-        if not _held(self, self.allowance):
-            before = self.count
-            super().run()
-            self.allowance.spend(self.count - before, self.session.pump.loop.now)
-
-    def room(self) -> memoryview:
-        self.grade = min(self.grade, self.allowance.grade)
-        return super().room()
-
-
-def _held(leg: OpenLeg | SealLeg, allowance: Allowance) -> bool:
-    """Whether it has to wait; then its turn is arranged."""
-    loop = leg.session.pump.loop
-    wait = allowance.wait(loop.now)
-    if wait <= 0:
-        return False
-    leg.queued = True
-    loop.after(wait, leg.turn)
-    return True
+    __slots__ = ("limit",)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from plait.relay.limits import Allowance
+from plait.relay.allowance import Kind, pair
+from plait.relay.limits import Limit
 from plait.relay.pump import Session
 
 Counts = list[int]
@@ -21,21 +22,18 @@ class Users:
         memory: memoryview[float] | None = None,
         barred: Collection[str] = (),
     ) -> None:
-        """``rates`` in bits a second; ``cells`` are the first of each user's two in ``memory``."""
+        """``rates`` in bits a second; ``cells`` are the first of each user's in ``memory``."""
         self.barred = frozenset(barred)
         self._ended: dict[str, Counts] = {}
-        self._allowances: dict[str, tuple[Allowance, Allowance]] = {}
+        self._limits: dict[str, tuple[Limit, Limit]] = {}
         if memory is not None and cells is not None:
             for user, rate in (rates or {}).items():
-                first = cells[user]
-                self._allowances[user] = (
-                    Allowance(memory, first, rate),
-                    Allowance(memory, first + 1, rate),
-                )
+                up, down = pair(memory, cells[user], rate, Kind.STREAMS)
+                self._limits[user] = Limit(up), Limit(down)
 
-    def allowances(self, user: str | None) -> tuple[Allowance, Allowance] | None:
+    def limits(self, user: str | None) -> tuple[Limit, Limit] | None:
         """Up and down, where a user has a limit."""
-        return self._allowances.get(user) if user is not None else None
+        return self._limits.get(user) if user is not None else None
 
     def ended(self, session: Session) -> None:
         """A session is over."""

@@ -238,13 +238,25 @@ class Desk:
 
     def __init__(self, keys: Candidates, random: Randomness, clock: Clock) -> None:
         """``keys`` by user; ``""`` is the exit's own, which only names users once there are any."""
-        self._directory = Directory(keys)
         self._random = random
         self._clock = clock
-        self._envelope = _Envelope(self._directory.key, random)
-        several = self._directory.several
-        self._names = blake.block(self._directory.key.secret) if several else None
         self._sessions: dict[bytes, _Incoming] = {}
+        self._use(Directory(keys))
+
+    def _use(self, directory: Directory) -> None:
+        self._directory = directory
+        self._envelope = _Envelope(directory.key, self._random)
+        self._names = blake.block(directory.key.secret) if directory.several else None
+
+    def renew(self, keys: Candidates) -> frozenset[str]:
+        """Other keys, of the same method. Gives those whose former key is good no more; their sessions are
+        forgotten, which nobody can open any longer."""
+        former = self._directory.key_of
+        self._use(Directory(keys))
+        gone = frozenset(user for user, key in former.items() if self._directory.key_of.get(user) != key)
+        for session in [each for each, client in self._sessions.items() if client.user in gone]:
+            del self._sessions[session]
+        return gone
 
     def open(self, datagram: bytes) -> Parcel:
         """What a client sent. Raises ``PeerFault``."""

@@ -78,9 +78,16 @@ class Desk:
     def __init__(self, keys: Candidates, random: Randomness) -> None:
         """``keys`` by user, all of one method; none for the method ``none``. Each costs about 8 µs on
         every datagram of a user behind it in the list."""
+        self._random = random
+        self._key_of: dict[str, Key] = {}
+        self.renew(keys)
+
+    def renew(self, keys: Candidates) -> frozenset[str]:
+        """Other keys, of the same method. Gives those whose former key is good no more."""
+        former = self._key_of
         self._keys = tuple(keys)
         self._key_of = dict(keys)
-        self._random = random
+        return frozenset(user for user, key in former.items() if self._key_of.get(user) != key)
 
     def open(self, datagram: bytes) -> Parcel:
         """What a client sent. Raises ``PeerFault``."""

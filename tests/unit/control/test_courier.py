@@ -7,7 +7,8 @@ import base64
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,26 @@ def test_a_gateway_is_known_by_machine_place_and_links() -> None:
     assert one == identity_of(Path("/run/plait"), ["02:00:00:00:00:02", "02:00:00:00:00:01"])
     assert one != identity_of(Path("/run/other"), ["02:00:00:00:00:01", "02:00:00:00:00:02"])
     assert one != identity_of(Path("/run/plait"), [])
+
+
+def test_users_and_lists_change_without_another_courier() -> None:
+    async def test(courier: Courier, notebook: Notebook, port: int) -> None:
+        courier.ways(ways(port))
+        await renew(courier, config_of(port))
+        await until(lambda: ("attic", True) in notebook.sessions)
+        first, config = courier.pid, config_of(port)
+        assert config.exit is not None
+        for changed in (
+            replace(config, users=(*config.users, User(name="boat", password=Secret("ahoy")))),
+            replace(config, exit=replace(config.exit, deny=(ip_network("192.0.2.0/24"),))),
+            replace(config, users=(User(name="roof", password=Secret("another")),)),
+        ):
+            await renew(courier, changed)
+            assert courier.pid == first
+        # Who has the former password only can't begin anything, with this one or with another courier.
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: ("attic", False) in notebook.sessions)
+        assert courier.pid != first
+
+    run(test)

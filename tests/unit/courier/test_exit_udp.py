@@ -13,9 +13,11 @@ import pytest
 from tests.unit.relay.turning import turn
 
 from plait.courier.exit_udp import IDLE, LEAST, ExitUdp
+from plait.courier.pace import Paces
 from plait.courier.tally import Tally
 from plait.kernel.udp import open_door, receive
 from plait.relay.admission import Admission
+from plait.relay.allowance import CELL, CELLS
 from plait.relay.loop import IN, Loop
 from plait.relay.resolver import Resolver
 from plait.wire import shadowsocks2022_udp, shadowsocks_udp
@@ -125,7 +127,11 @@ def bench() -> Iterator[Bench]:
 
 
 def talk(key: Key | None) -> shadowsocks_udp.Talk | shadowsocks2022_udp.Talk:
-    if key is NEW:
+    return talk_of(key)
+
+
+def talk_of(key: Key | None) -> shadowsocks_udp.Talk | shadowsocks2022_udp.Talk:
+    if key is not None and key.suite.edition == 2022:
         return shadowsocks2022_udp.Talk(key, os.urandom, time.time)
     return shadowsocks_udp.Talk(key, os.urandom)
 
@@ -309,3 +315,42 @@ def test_a_barred_user_is_not_carried_any_more(bench: Bench) -> None:
     sock.send(talk.seal(bench.header(), b"three"))
     bench.hear(sock)
     assert exit.open == 1
+
+
+@pytest.mark.parametrize("key", [OLD, NEW], ids=["2017", "2022"])
+def test_other_keys_end_what_had_the_former_ones_and_nothing_else(bench: Bench, key: Key) -> None:
+    exit = bench.open(key)
+    client, end = bench.client(), talk(key)
+    client.send(end.seal(bench.header(), b"one"))
+    end.open(bench.hear(client))
+    exit.renew([("", key)], None)
+    assert exit.open == 1
+    client.send(end.seal(bench.header(), b"two"))
+    assert end.open(bench.hear(client)).payload == b"Etwo"
+    assert exit.total == 1
+    other = Key(key.suite, bytes(len(key.secret)))
+    exit.renew([("", other)], None)
+    assert exit.open == 0
+    client.send(end.seal(bench.header(), b"three"))
+    bench.took(3)
+    assert bench.taken[2] is False
+    anew = talk_of(other)
+    client.send(anew.seal(bench.header(), b"four"))
+    assert anew.open(bench.hear(client)).payload == b"Efour"
+
+
+def test_a_rate_holds_both_ways(bench: Bench) -> None:
+    exit = bench.open(NEW)
+    with open(os.memfd_create("cells"), "r+b") as cells:
+        cells.truncate(CELLS * CELL)
+        exit._paces = Paces(bench.loop, cells.fileno())
+        exit._paces.renew({"": 800_000}, {"": 0})
+        client, end = bench.client(), talk(NEW)
+        for _ in range(30):
+            client.send(end.seal(bench.header(), bytes(8000)))
+        bench.took(30)
+        # A burst of 10 kB goes at once, 64 kB wait, the others are dropped.
+        assert 15 <= exit._paces.dropped[""] <= 22
+        assert exit.up[""] <= 24_000
+        turn(bench.loop, lambda: exit.up[""] == (30 - exit._paces.dropped[""]) * 8000)
+        assert end.open(bench.hear(client)).payload == b"E" + bytes(8000)

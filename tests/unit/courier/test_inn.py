@@ -9,9 +9,11 @@ from ipaddress import ip_network
 import pytest
 
 from plait.courier import inn as module
+from plait.courier.cargo import load
 from plait.courier.inn import Inn, Lodger
 from plait.courier.tally import Tally
 from plait.courier.tun import Tun
+from plait.kernel.tun import HEADER
 from plait.relay.loop import Loop
 from plait.wire.datagram import Session
 
@@ -21,7 +23,13 @@ def inn() -> Iterator[Inn]:
     """One with room for five."""
     loop = Loop()
     near, far = socket.socketpair()
-    yield Inn(loop, Tun(loop, near.fileno(), Tally()), Tally(), [ip_network("10.9.0.0/29"), ip_network("fd09::/64")], 1400)
+    yield Inn(
+        loop,
+        Tun(loop, near.fileno(), Tally()),
+        Tally(),
+        [ip_network("10.9.0.0/29"), ip_network("fd09::/64")],
+        1400,
+    )
     near.close()
     far.close()
     loop.close()
@@ -47,7 +55,7 @@ def test_everybody_has_an_address_of_his_own(inn: Inn) -> None:
             ip_network("fd09::/64"),
         ]
     assert arrive(inn, 0) is found[0]
-    assert arrive(inn, 0, user="mallory") is None
+    assert arrive(inn, 5) is None
 
 
 def test_who_is_gone_for_long_makes_room(inn: Inn) -> None:
@@ -62,3 +70,56 @@ def test_who_is_gone_for_long_makes_room(inn: Inn) -> None:
     assert found[0] is not None
     assert newcomer.addresses[0] == found[0].addresses[0]
     assert arrive(inn, 1) is found[1]
+
+
+def test_nobody_keeps_others_out_by_calling_himself_many(inn: Inn) -> None:
+    found = [arrive(inn, number, user="mallory") for number in range(5)]
+    assert found[3] is not None
+    found[3].seen -= 1
+    roof = arrive(inn, 0, user="roof")
+    assert roof is not None
+    assert roof.addresses[0] == found[3].addresses[0], "of the one that was not heard for longest"
+    assert found[3].haul is None
+    assert arrive(inn, 1, user="roof") is not None
+    assert arrive(inn, 2, user="roof") is None, "by now each has as many as is fair"
+    assert arrive(inn, 7, user="mallory") is None
+
+
+def test_who_is_barred_has_no_tunnel_until_he_is_not(inn: Inn) -> None:
+    who = ("roof", bytes([0]) * 16)
+    assert inn.epoch(who)
+    lodger, other = arrive(inn, 0, user="roof"), arrive(inn, 1, user="cellar")
+    assert lodger is not None
+    assert other is not None
+    epoch = inn.epoch(who)
+    inn.bar(frozenset({"roof"}))
+    assert lodger.haul is None
+    assert other.haul is not None
+    assert inn.epoch(who) == 0
+    assert arrive(inn, 0, user="roof") is None
+    inn.bar(frozenset())
+    assert inn.epoch(who) == epoch
+    again = arrive(inn, 0, user="roof")
+    assert again is lodger
+    assert lodger.haul is not None
+
+
+def test_what_is_carried_is_counted_by_user(inn: Inn, monkeypatch: pytest.MonkeyPatch) -> None:
+    lodger = arrive(inn, 0, user="roof")
+    assert lodger is not None
+    assert lodger.haul is not None
+    written: list[object] = []
+    monkeypatch.setattr(inn._tun, "write", written.append)
+    packet = [bytes(HEADER), bytes(28), bytes(1000)]
+    inn._out(lodger, packet)
+    assert written == [packet]
+    monkeypatch.setattr(lodger.haul, "take", written.append)
+    address = lodger.addresses[0].ip.packed
+    cargo = load(bytes(HEADER) + bytes((0x45, *bytes(15), *address)) + bytes(480))
+    assert cargo is not None
+    inn._taken(cargo)
+    assert written[1:] == [cargo]
+    assert (dict(inn.up), dict(inn.down)) == ({"roof": 1028}, {"roof": 500})
+    inn.bar(frozenset({"roof"}))
+    inn._taken(cargo)
+    assert inn.down["roof"] == 500

@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from plait.relay.allowance import CELLS
 from plait.relay.users import Users
 
 
@@ -23,13 +26,13 @@ def test_counts_are_those_of_the_ended_and_of_the_open() -> None:
     assert users.counts([]) == {"roof": [0, 2, 11, 22], "": [0, 1, 5, 5]}, "looking changes nothing"
 
 
-def test_allowances_are_those_of_users_with_a_rate() -> None:
-    memory = memoryview(bytearray(64)).cast("d")
-    users = Users({"roof": 8_000}, {"roof": 2}, memory)
-    found = users.allowances("roof")
+def test_limits_are_those_of_users_with_a_rate() -> None:
+    memory = memoryview(bytearray(2 * CELLS * 8)).cast("d")
+    users = Users({"roof": 8_000_000}, {"roof": CELLS}, memory)
+    found = users.limits("roof")
     assert found is not None
-    found[0].spend(1000, 100.0)
-    found[1].spend(2000, 100.0)
-    assert list(memory) == [0, 0, 101.0, 102.0, 0, 0, 0, 0]
-    assert users.allowances("") is None
-    assert users.allowances(None) is None
+    found[0].allowance.spend(1000, 100.0)
+    found[1].allowance.spend(2000, 100.0)
+    assert list(memory) == pytest.approx([0] * CELLS + [100.001, 100.002, 0, 100.002, 100.004, 0])
+    assert users.limits("") is None
+    assert users.limits(None) is None

@@ -162,13 +162,14 @@ class WebHost:
 
     async def _attend(self, running: _Running, reader: asyncio.StreamReader) -> None:
         born = asyncio.get_running_loop().time()
-        with contextlib.suppress(ConnectionError, ValueError):
+        try:
             await self._converse(running, reader)
-        # It has closed its end, or says what it may not: either way it is of no more use.
-        with contextlib.suppress(ProcessLookupError):
-            running.process.terminate()
-        status = await running.process.wait()
+        except (ConnectionError, ValueError):
+            # It says what it may not, and is of no more use.
+            with contextlib.suppress(ProcessLookupError):
+                running.process.kill()
         running.channel.close()
+        status = await running.process.wait()
         if self._running is not running or self._stopping:
             return
         self._running = None

@@ -48,7 +48,7 @@ def page_lacks(config: Config) -> MissingCapability | None:
     which = " and ".join(lacks)
     return MissingCapability(
         f"[web] needs the Python package{'s' if len(lacks) > 1 else ''} {which}",
-        "pip install 'plait[web]', or take [web] out of the config",
+        f"pip install {' '.join(lacks)}, or take [web] out of the config",
     )
 
 

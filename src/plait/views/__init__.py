@@ -1,2 +1,2 @@
-"""Translations of the one snapshot: for a terminal today. Views ask over the control socket and
+"""Translations of the one snapshot: for a terminal, for a browser, for Prometheus. Views ask control and
 never look at the host themselves."""

@@ -87,7 +87,7 @@ class Access:
         return bool(self._password)
 
     def wait(self, address: str, now: float) -> float:
-        """Seconds until this address may try a password or token again; 0 for now."""
+        """Seconds until this address may try a password again; 0 for now."""
         bucket = self._buckets.get(_network(address))
         mine = bucket.filled(now, _TRIES, _AGAIN) if bucket is not None else _TRIES
         everyone = self._all.filled(now, _ALL_TRIES, _ALL_AGAIN)
@@ -107,7 +107,7 @@ class Access:
         body = f"{int(now) + LASTS}.{nonce.hex()}"
         return f"{body}.{self._mac('cookie', body)}"
 
-    def visitor(self, cookie: str | None, bearer: str | None, address: str, now: float) -> Visitor:
+    def visitor(self, cookie: str | None, bearer: str | None, now: float) -> Visitor:
         """Who comes with this cookie and this ``Authorization: Bearer``."""
         if self.open:
             return Visitor(Rights.CHANGE)
@@ -116,10 +116,11 @@ class Access:
             if nonce:
                 return Visitor(Rights.CHANGE, nonce)
         if bearer:
+            # A token is long enough to be guessed by nobody, so nobody is slowed down; and whoever mistypes
+            # a password on the same host must not keep Prometheus out.
             said = self._digest(bearer)
             if self._token and hmac.compare_digest(said, self._digest_of(self._token)):
                 return Visitor(Rights.READ)
-            self._wrong(address, now)
         return STRANGER
 
     def csrf(self, visitor: Visitor) -> str:

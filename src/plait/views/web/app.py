@@ -37,7 +37,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
@@ -141,10 +140,7 @@ class Site:
     def _visitor(self, request: web.Request) -> Visitor:
         kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
         bearer = bearer.strip() if kind.lower() == "bearer" else ""
-        address, now = _address(request), time.time()
-        if bearer and (wait := self._access.wait(address, now)):
-            raise Refused(429, "too many wrong passwords or tokens", wait=wait)
-        return self._access.visitor(request.cookies.get(COOKIE), bearer, address, now)
+        return self._access.visitor(request.cookies.get(COOKIE), bearer, time.time())
 
     def _reader(self, request: web.Request) -> Visitor:
         visitor = self._visitor(request)
@@ -330,7 +326,8 @@ def _address(request: web.Request) -> str:
 def _bare(host: str) -> str:
     """A ``Host`` without its port, brackets and a last dot."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        inside, bracket, _ = host[1:].partition("]")
+        return inside.lower() if bracket else ""
     return host.partition(":")[0].rstrip(".").lower()
 
 

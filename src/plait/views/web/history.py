@@ -215,6 +215,8 @@ def open_history(
     there: what is damaged is put aside, and what can't be had is told and done without."""
     if not budget:
         return History([], "the config keeps none")
+    if not names:
+        return History([], "there are no paths here")
     plan = next((plan for plan in _PLANS if _size(plan, len(names)) <= budget), None)
     if plan is None:
         least = math.ceil(_size(_PLANS[-1], len(names)) / 1e6)

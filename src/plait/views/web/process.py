@@ -99,7 +99,9 @@ async def _listen(job: WebJob, runner: web.AppRunner, gate: Gate, fd: int) -> as
 def main() -> int:
     """The process."""
     logs.begin(logs.chosen(), logging.WARNING, "%(levelname)s %(name)s[%(process)d]: %(message)s")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    # What peers send is their affair; faults of ours are told by `Site`.
+    for name in ("asyncio", "aiohttp"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(int(sys.argv[1])))
     return 0

@@ -17,20 +17,20 @@ def test_a_cookie_is_good_until_it_is_over_or_ended() -> None:
     door = access()
     assert door.right_password("correct horse", HOME, NOW)
     cookie = door.cookie(b"n" * 16, NOW)
-    visitor = door.visitor(cookie, None, HOME, NOW + 5)
+    visitor = door.visitor(cookie, None, NOW + 5)
     assert visitor.rights is Rights.CHANGE
-    assert access().visitor(cookie, None, HOME, NOW).rights is Rights.CHANGE, "a restart ends no login"
-    assert door.visitor(cookie, None, HOME, NOW + LASTS + 1) == STRANGER
+    assert access().visitor(cookie, None, NOW).rights is Rights.CHANGE, "a restart ends no login"
+    assert door.visitor(cookie, None, NOW + LASTS + 1) == STRANGER
     door.end(visitor, NOW)
-    assert door.visitor(cookie, None, HOME, NOW) == STRANGER
-    assert door.visitor(door.cookie(b"m" * 16, NOW), None, HOME, NOW).rights is Rights.CHANGE
+    assert door.visitor(cookie, None, NOW) == STRANGER
+    assert door.visitor(door.cookie(b"m" * 16, NOW), None, NOW).rights is Rights.CHANGE
 
 
 def test_another_password_or_key_ends_all_cookies() -> None:
     cookie = access().cookie(b"n" * 16, NOW)
-    assert access("another horse").visitor(cookie, None, HOME, NOW) == STRANGER
-    assert Access(bytes(32), "correct horse", "").visitor(cookie, None, HOME, NOW) == STRANGER
-    assert Access(KEY, "", "t" * 20).visitor(cookie, None, HOME, NOW) == STRANGER
+    assert access("another horse").visitor(cookie, None, NOW) == STRANGER
+    assert Access(bytes(32), "correct horse", "").visitor(cookie, None, NOW) == STRANGER
+    assert Access(KEY, "", "t" * 20).visitor(cookie, None, NOW) == STRANGER
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,22 @@ def test_another_password_or_key_ends_all_cookies() -> None:
 )
 def test_no_other_cookie_is_good(forge) -> None:  # type: ignore[no-untyped-def]
     door = access()
-    assert door.visitor(forge(door.cookie(b"n" * 16, NOW)), None, HOME, NOW) == STRANGER
+    assert door.visitor(forge(door.cookie(b"n" * 16, NOW)), None, NOW) == STRANGER
 
 
 def test_a_token_may_read() -> None:
     door = access()
-    assert door.visitor(None, "t" * 20, HOME, NOW).rights is Rights.READ
-    assert door.visitor(None, "T" * 20, HOME, NOW) == STRANGER
-    assert door.visitor(None, None, HOME, NOW) == STRANGER
-    assert access(token="").visitor(None, "", HOME, NOW) == STRANGER
-    assert not door.may_change(door.visitor(None, "t" * 20, HOME, NOW), "anything")
+    assert door.visitor(None, "t" * 20, NOW).rights is Rights.READ
+    assert door.visitor(None, "T" * 20, NOW) == STRANGER
+    assert door.visitor(None, None, NOW) == STRANGER
+    assert access(token="").visitor(None, "", NOW) == STRANGER
+    assert not door.may_change(door.visitor(None, "t" * 20, NOW), "anything")
 
 
 def test_where_nobody_is_asked_everybody_may_change() -> None:
     door = Access(KEY, "", "")
     assert door.open
-    visitor = door.visitor(None, None, HOME, NOW)
+    visitor = door.visitor(None, None, NOW)
     assert visitor.rights is Rights.CHANGE
     assert not door.may_change(visitor, None)
     assert door.may_change(visitor, door.csrf(visitor))
@@ -73,7 +73,7 @@ def test_where_nobody_is_asked_everybody_may_change() -> None:
 
 def test_a_change_needs_what_other_sites_can_not_read() -> None:
     door = access()
-    one, other = (door.visitor(door.cookie(nonce * 16, NOW), None, HOME, NOW) for nonce in (b"n", b"m"))
+    one, other = (door.visitor(door.cookie(nonce * 16, NOW), None, NOW) for nonce in (b"n", b"m"))
     assert door.may_change(one, door.csrf(one))
     assert not door.may_change(one, door.csrf(other))
     assert not door.may_change(one, "é")

@@ -22,6 +22,7 @@ let span = "live";
 let live = { step: 1, times: [], paths: {} };
 let order = [];
 let former = new Map();
+let last = null;
 let sort = "rate";
 let asking = false;
 
@@ -139,10 +140,13 @@ function found() {
 
 function show(status) {
   write(by("identity"), `${status.role} · version ${status.version} · up ${format.duration(status.uptime)}`);
-  document.title = `${format.rate(sum(status.paths, "rx_bps"))} · plait`;
   order = status.paths.map((path) => path.name);
-  big("sum-down", ...format.rateParts(sum(status.paths, "rx_bps")));
-  big("sum-up", ...format.rateParts(sum(status.paths, "tx_bps")));
+  const [down, up] = order.length ? [sum(status.paths, "rx_bps"), sum(status.paths, "tx_bps")] : payload(status);
+  document.title = `${format.rate(down)} · plait`;
+  big("sum-down", ...format.rateParts(down));
+  big("sum-up", ...format.rateParts(up));
+  // An exit alone has no paths of its own.
+  for (const id of ["chart-card", "paths-card", "tile-paths"]) by(id).hidden = !order.length;
   big("sum-sessions", String(status.sessions.open), "open");
   const wanted = status.paths.filter((path) => path.mode !== "off");
   big("sum-paths", String(wanted.filter((path) => path.state === "up" || path.state === "standby").length), `of ${wanted.length}`);
@@ -156,6 +160,15 @@ function show(status) {
   table(by("devices"), DEVICES, status.clients ?? [], (device) => device.mac || device.name, { none: "No device of the LAN has a session." });
   showEvents(status.events ?? []);
   append(status);
+}
+
+// What sessions have carried since the snapshot before, in bits a second.
+function payload(status) {
+  const { down_bytes: down, up_bytes: up } = status.sessions;
+  const before = last ?? { at: status.at - 1, down, up };
+  last = { at: status.at, down, up };
+  const scale = 8 / Math.max(status.at - before.at, 0.1);
+  return [Math.max(0, down - before.down) * scale, Math.max(0, up - before.up) * scale];
 }
 
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);

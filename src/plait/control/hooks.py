@@ -67,7 +67,9 @@ class _Attendant:
         before, self._state, self._why = self._state, state, why
         if state is not before:
             level = logging.WARNING if state is State.DOWN else logging.INFO
-            log.log(level, "path %s: %s%s", path.name, state.value, f", {why}" if why else "")
+            fields = {"path": path.name, "state": state.value, "why": why}
+            more = f", {why}" if why else ""
+            log.log(level, "path %s: %s%s", path.name, state.value, more, extra={"fields": fields})
             self._run_hook(state)
         self._watchdog.saw(state is State.DOWN, self._now())
         self._arm()

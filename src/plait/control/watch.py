@@ -108,9 +108,10 @@ class Watch:
 
 
 def _say(view: ExitView) -> None:
+    fields = {"fields": {"exit": view.name, "state": view.state, "why": view.why}}
     if view.state == "up":
-        log.info("exit %s: up, %.1f ms", view.name, view.rtt_ms)
+        log.info("exit %s: up, %.1f ms", view.name, view.rtt_ms, extra=fields)
     elif view.state == "foreign":
-        log.info("exit %s: answers, but is no plait (%s)", view.name, view.why)
+        log.info("exit %s: answers, but is no plait (%s)", view.name, view.why, extra=fields)
     else:
-        log.warning("exit %s: %s: %s", view.name, view.state, view.why)
+        log.warning("exit %s: %s: %s", view.name, view.state, view.why, extra=fields)

@@ -7,8 +7,6 @@ from tests.netns.relay.street import DRAWING, Street
 
 from plait.lab.topology import Lab
 
-pytest.importorskip("aiohttp", reason="the web page needs the extra `web`")
-
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:

@@ -31,6 +31,7 @@ _STATES = {
 }  # fmt: skip
 """include/net/tcp_states.h; a subflow that is closed (7) is none any more, though listed for a while."""
 _APP_LIMITED = 0x01 if sys.byteorder == "little" else 0x80  # tcpi_delivery_rate_app_limited, a bit field
+NO_PACING = (1 << 64) - 1
 _MAX_SUBFLOWS = 16  # the kernel keeps dead ones listed for a while beside at most nine live ones
 
 # struct mptcp_subflow_info: id, padding, two sockaddr_storage.
@@ -83,6 +84,9 @@ class Subflow:
     window: int = 0
     """Congestion window, in segments."""
     state: str = "established"
+    pacing: int = 0
+    """Bytes a second at which congestion control sends, or would: more than is delivered while it still
+    finds out how much that can be. `NO_PACING` where it keeps no pace."""
 
 
 def is_mptcp(connection: socket.socket) -> bool:
@@ -231,6 +235,7 @@ def _subflow(here: tuple[IPAddress, int], there: tuple[IPAddress, int], tcp: tup
         bytes_received=tcp[35],
         min_rtt_us=tcp[39],
         segments_out=tcp[41],
+        pacing=tcp[32],
         rate_bps=0 if tcp[7] & _APP_LIMITED else tcp[42] * 8,
         window=tcp[26],
         state=_STATES.get(tcp[0], "closed"),

@@ -77,3 +77,26 @@ def test_short_flows(tmp_path: Path) -> None:
     for took in told["fetches_s"].values():
         assert len(took) == 10
         assert min(took) > 0.1, "two round trips of 50 ms and more"
+
+
+def test_tunnel_voice(tmp_path: Path) -> None:
+    told = studied("tunnel-voice", tmp_path)
+    for way in ("up", "down"):
+        assert told["call"][way]["sent"] > 50 * 10
+        assert told["call"][way]["alone_p99_s"] > 0.010
+    twice = [check for check in told["checks"] if check["promise"] == "call twice"]
+    assert len(twice) == 2
+    assert all(check["kept"] for check in twice)
+
+
+def test_tunnel_equal(tmp_path: Path) -> None:
+    """The study of the tunnel's speed, on the links that cost the least."""
+    told = studied("tunnel-equal", tmp_path)
+    assert [case["title"] for case in told["cases"]] == ["down", "up"]
+    for case in told["cases"]:
+        assert len(case["alone_bps"]) == 2
+        for kind in ("tcp_bps", "udp_bps", "quic_bps"):
+            (speed,) = case[kind]
+            assert 0.25 * max(case["alone_bps"]) < speed < sum(case["alone_bps"])
+    lost = [check for check in told["checks"] if check["promise"] == "connections lost"]
+    assert all(check["kept"] for check in lost)

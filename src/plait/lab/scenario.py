@@ -40,6 +40,8 @@ class Course:
     interface: str = "eth0"
     """The receiver's."""
     port: int = IPERF_PORT
+    congestion: str = ""
+    """The sender's congestion control; empty: what its host uses."""
 
     @property
     def receiver(self) -> str:

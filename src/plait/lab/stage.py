@@ -134,7 +134,12 @@ class Carriage:
         try:
             client = stage.lab[course.client]
             self._transfer = Transfer(
-                client, course.address, seconds=seconds, reverse=course.download, port=course.port
+                client,
+                course.address,
+                seconds=seconds,
+                reverse=course.download,
+                port=course.port,
+                congestion=course.congestion,
             )
             self.began = wait_for("the first bytes of the transfer", self._first_bytes, within=_FIRST_BYTES)
         except BaseException:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from plait.lab.errors import program
+from plait.lab.errors import LabError, program
 from plait.lab.node import Node, Process, wait_for
 from plait.lab.samples import ETHERNET, IPV4, IPV6, TCP, Samples
 from plait.lab.scenario import IPERF_PORT
@@ -42,7 +42,14 @@ class Transfer:
     """One bulk transfer over one TCP connection."""
 
     def __init__(
-        self, client: Node, address: str, *, seconds: float, reverse: bool, port: int = IPERF_PORT
+        self,
+        client: Node,
+        address: str,
+        *,
+        seconds: float,
+        reverse: bool,
+        port: int = IPERF_PORT,
+        congestion: str = "",
     ) -> None:
         self._seconds = seconds
         # --connect-timeout is in ms. One stream, JSON at the end.
@@ -50,6 +57,8 @@ class Transfer:
         command += ["--port", str(port), "--connect-timeout", "5000", "--interval", "1"]
         if reverse:
             command.append("--reverse")
+        if congestion:
+            command += ["--congestion", congestion]
         self._process = client.popen(*command, name="iperf3")
 
     @property
@@ -83,6 +92,52 @@ class Transfer:
             retransmits=sent.get("retransmits"),
             error=error or (None if status == 0 else f"status {status}"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poured:
+    """What became of datagrams that were sent at a steady rate."""
+
+    speed: float
+    """Payload that arrived, bit/s."""
+    loss: float
+    """Share of the datagrams that did not."""
+
+
+def pour(
+    client: Node,
+    server: Node,
+    address: str,
+    *,
+    rate: float,
+    seconds: float,
+    reverse: bool,
+    port: int,
+    size: int = 1372,
+) -> Poured:
+    """Send UDP, ``rate`` bit/s of payload in datagrams of ``size`` bytes. Raises `LabError` when it fails.
+
+    Nothing else may use the port: there is a server for this alone, since one whose last words a flood has
+    swallowed refuses the next test.
+    """
+    command = [program("iperf3"), "--client", address, "--port", str(port), "--udp", "--json"]
+    command += ["--bitrate", str(int(rate)), "--length", str(size), "--time", str(math.ceil(seconds))]
+    command += ["--reverse"] if reverse else []
+    listening = iperf_server(server, port)
+    try:
+        done = client.run(*command, check=False, within=seconds + _GRACE)
+        told = json.loads(done.stdout[done.stdout.index("{") :])
+        got = told["end"]["sum_received"]
+        count = got["packets"]
+        lost = got["lost_packets"] / count if count else 1.0
+        return Poured(speed=float(got["bits_per_second"]), loss=lost)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"UDP from {client.name} to {address} did not end in time") from None
+    except (ValueError, KeyError):
+        said = (done.stderr or done.stdout).strip()[-500:]
+        raise LabError(f"UDP from {client.name} to {address} came to nothing: {said}") from None
+    finally:
+        listening.kill()
 
 
 class Watch:

@@ -17,6 +17,10 @@ from plait.lab.scenarios import (
     renumber,
     short_flows,
     small,
+    tunnel_asymmetric,
+    tunnel_equal,
+    tunnel_lte,
+    tunnel_voice,
     vps,
     wifi_bridges,
 )
@@ -34,6 +38,10 @@ ALL: tuple[Scenario, ...] = (
     small.SCENARIO,
     bad_path.SCENARIO,
     short_flows.SCENARIO,
+    tunnel_equal.SCENARIO,
+    tunnel_asymmetric.SCENARIO,
+    tunnel_lte.SCENARIO,
+    tunnel_voice.SCENARIO,
 )
 
 

@@ -8,6 +8,7 @@ they are faults already.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from ipaddress import ip_address
 
 from plait.config import keys, web
 from plait.config.model import Method, Mode, Period
@@ -34,6 +35,7 @@ def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
     _links_are_not_lans(draft)
     _references(draft)
     _admission(draft)
+    _fallback(draft)
     _users(draft)
     _proxies(draft)
     _ports(draft)
@@ -125,6 +127,24 @@ def _admission(draft: Draft) -> None:
         elif not table.means("password") and role.method.key_bytes:
             remedy = f"users are told apart under it; `plait keygen --method {role.method.value}` makes one"
             table.fault("password", f"is missing: method {role.method.value} needs it beside users", remedy)
+
+
+def _fallback(draft: Draft) -> None:
+    """Strangers must not be handed on to the port that they came to: each would come again for ever."""
+    for item in draft.exits[:1]:
+        role = item.value
+        if role.fallback is None or role.fallback[1] != role.port:
+            continue
+        host = role.fallback[0]
+        try:
+            address = None if host == "localhost" else ip_address(host)
+        except ValueError:
+            continue
+        inward = address is None or address.is_loopback
+        if address in role.listen or (inward and any(each.is_unspecified for each in role.listen)):
+            where = f"[{host}]" if ":" in host else host
+            problem = f"{where}:{role.port} is this exit itself"
+            item.table.fault("fallback", problem, 'name another server, as in "127.0.0.1:80"')
 
 
 def _users(draft: Draft) -> None:

@@ -19,7 +19,7 @@ from typing import Protocol
 from plait.config.model import Config
 from plait.control.domains import Domains
 from plait.control.errands import (
-    Limits,
+    Shared,
     TunnelEnds,
     UdpDoor,
     away_order,
@@ -112,7 +112,7 @@ class Courier:
         gid: int,
         verbose: int,
         tunnel: TunnelEnds | None = None,
-        limits: Limits | None = None,
+        shared: Shared | None = None,
     ) -> None:
         """Start it, or after a reload another one if anything has changed for it.
 
@@ -136,7 +136,7 @@ class Courier:
                 away_order(config, peer, [fd for door, fd in fds if door.exit == peer.name])
                 for peer in config.peers
             ],
-            home=home_order(config, [fd for door, fd in fds if not door.handed], limits),
+            home=home_order(config, [fd for door, fd in fds if not door.handed], shared),
             names=names_order(config, [fd for door, fd in fds if door.names]),
             uid=uid,
             gid=gid,
@@ -282,7 +282,8 @@ class Courier:
         inherited += [fd for away in job.aways for fd in away.doors]
         inherited += job.names.doors if job.names else ()
         inherited += [tunnel.tun for tunnel in job.tunnels]
-        inherited += [fd for fd in (job.home.tun, job.home.rates_fd) if fd >= 0] if job.home else []
+        if (home := job.home) is not None:
+            inherited += [fd for fd in (home.tun, home.rates_fd, home.seen_fd) if fd >= 0]
         if self._lender is not None:
             self._lender.close()
             self._lender = None

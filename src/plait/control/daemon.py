@@ -21,10 +21,10 @@ from plait.config.sources import Sources
 from plait.control.answers import Answers
 from plait.control.courier import Courier
 from plait.control.doors import Door, Doors, wanted
-from plait.control.errands import identity_of
+from plait.control.errands import Shared, identity_of
 from plait.control.events import Events
 from plait.control.hooks import Hooks
-from plait.control.jobs import Jobs, Salts, listed, unprivileged, workers
+from plait.control.jobs import GREETINGS, SALTS, Jobs, Salts, listed, unprivileged, workers
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View
 from plait.control.loading import demand, load_for, ready
@@ -64,7 +64,8 @@ class Daemon:
         self._started = time.monotonic()
         self._doors = Doors()
         self._wanted: list[Door] = []
-        self._salts = Salts()
+        self._salts = Salts("plait-salts", SALTS)
+        self._greetings = Salts("plait-greetings", GREETINGS)
         self._stop = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._offered = asyncio.Event()
@@ -204,6 +205,7 @@ class Daemon:
         self._ledger.close()
         self._host.close()
         self._salts.close()
+        self._greetings.close()
 
     async def _renew_courier(self, config: Config) -> None:
         links = self._keeper.view.snapshot.links
@@ -219,7 +221,7 @@ class Daemon:
             gid=gid,
             verbose=self._verbose,
             tunnel=self._tunnel.ends(config),
-            limits=self._ledger.limits,
+            shared=Shared(self._ledger.rates, self._ledger.cells, self._ledger.rates_fd, self._greetings.fd),
         )
         self._tunnel_changed()
 
@@ -232,6 +234,7 @@ class Daemon:
         self._doors.adjust(self._wanted, workers(config), mptcp=True)
         if config.exit is not None and config.exit.method is not Method.NONE:
             self._salts.open()
+            self._greetings.open()
 
     def _job(self, index: int) -> Job:
         return self._jobs.job(self._config, index, self._wanted, self._serving.now(), self._keeper.view)

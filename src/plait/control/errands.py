@@ -114,15 +114,20 @@ def _own_password(peer: Peer) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How fast users may be: see `plait.control.users.Ledger`."""
+class Shared:
+    """What outlives a courier of our exit, or is not its alone."""
 
     rates: Mapping[str, int]
+    """Bits a second, of users that have a limit."""
     cells: Mapping[str, int]
-    fd: int
+    """Where their cells begin."""
+    rates_fd: int
+    """The memory with the cells."""
+    seen_fd: int
+    """The memory of greetings that were seen; -1 where none is needed."""
 
 
-def home_order(config: Config, doors: list[int], limits: Limits | None = None) -> HomeOrder | None:
+def home_order(config: Config, doors: list[int], shared: Shared | None = None) -> HomeOrder | None:
     """Our own exit, if there is one; ``doors`` are descriptors."""
     if config.exit is None:
         return None
@@ -149,9 +154,10 @@ def home_order(config: Config, doors: list[int], limits: Limits | None = None) -
         },
         allow=[str(network) for network in config.exit.allow],
         deny=[str(network) for network in config.exit.deny],
-        rates=dict(limits.rates) if limits is not None else {},
-        cells=dict(limits.cells) if limits is not None else {},
-        rates_fd=limits.fd if limits is not None else -1,
+        rates=dict(shared.rates) if shared is not None else {},
+        cells=dict(shared.cells) if shared is not None else {},
+        rates_fd=shared.rates_fd if shared is not None else -1,
+        seen_fd=shared.seen_fd if shared is not None else -1,
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import pwd
+import time
 
 from plait.config.model import Config, Method, Secret, TcpVia
 from plait.control.doors import Door, Doors, held
@@ -17,24 +18,32 @@ from plait.wire.replay import prepare
 
 _NOBODY = 65534
 
-_SALTS = 1 << 22
+SALTS = 1 << 22
 """Bytes of the replay memory: room for half a million salts."""
+GREETINGS = 1 << 20
+"""The same for greetings of gateways, of which each sends one in two minutes on each path."""
 
 
 class Salts:
-    """The memory of salts that were seen. All workers share it, and those that come after them."""
+    """A memory of what was seen (`plait.wire.replay`). All workers share it, and those that come after them;
+    or one courier with the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
         self.fd = -1
         """-1 while there is none."""
+        self.since = 0.0
+        """Since when it remembers, seconds of the monotonic clock."""
 
     def open(self) -> None:
         """Have one, from the first call on."""
         if self.fd < 0:
-            self.fd = os.memfd_create("plait-salts", os.MFD_CLOEXEC)
-            os.ftruncate(self.fd, _SALTS)
-            with mmap.mmap(self.fd, _SALTS) as memory, memoryview(memory) as view:
+            self.fd = os.memfd_create(self._name, os.MFD_CLOEXEC)
+            os.ftruncate(self.fd, self._size)
+            with mmap.mmap(self.fd, self._size) as memory, memoryview(memory) as view:
                 prepare(view, os.urandom(32))
+            self.since = time.monotonic()
 
     def close(self) -> None:
         """The end."""
@@ -100,6 +109,7 @@ class Jobs:
             deny=[str(network) for network in config.exit.deny],
             trust=[str(network) for network in config.exit.trust],
             salts_fd=self._salts.fd,
+            salts_since=self._salts.since,
             fallback=list(config.exit.fallback or ()),
             rates=self._ledger.rates,
             cells=self._ledger.cells,

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.config.model import Period, User
-from plait.control.errands import Limits
 from plait.control.snapshot import UserStatus
 from plait.relay.allowance import CELL, CELLS
 
@@ -90,11 +89,6 @@ class Ledger:
             # A user keeps its cells: workers of before and after a reload share them.
             self._cells.setdefault(user.name, len(self._cells) % _USERS * CELLS)
         self._judge(now)
-
-    @property
-    def limits(self) -> Limits:
-        """All of it about rates, for the courier."""
-        return Limits(self.rates, self.cells, self._fd)
 
     @property
     def rates_fd(self) -> int:

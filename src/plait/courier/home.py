@@ -6,6 +6,7 @@ trusted network). Until then a datagram costs one hash a user and is forgotten.
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import time
@@ -126,8 +127,11 @@ class Home:
         self.guests: dict[int, Guest] = {}
         """By our index."""
         self._pending: dict[bytes, _Pending] = {}
-        memory = memoryview(bytearray(REPLAY_HEADER + _REMEMBERED))
-        prepare(memory, secret)
+        if order.seen_fd >= 0:
+            memory = memoryview(mmap.mmap(order.seen_fd, 0))
+        else:
+            memory = memoryview(bytearray(REPLAY_HEADER + _REMEMBERED))
+            prepare(memory, secret)
         self._seen = SaltFilter(memory)
         self._cookies = (os.urandom(32), loop.now)
         self._second = (0, 0)
@@ -252,17 +256,17 @@ class Home:
 
     def _admit(self, session: Session, user: str, identity: bytes, epoch: int) -> None:
         if len(self.guests) >= _MOST:
-            del self.guests[self._dispensable()]
+            del self.guests[self._dispensable(user)]
         now = self._loop.now
         self.guests[session.ours] = Guest(session, user, identity, now, now, epoch=epoch)
 
-    def _dispensable(self) -> int:
+    def _dispensable(self, user: str) -> int:
         """Whom to forget for a newcomer: who is perhaps not there at all, else whoever was not heard for
-        longest of the user with the most sessions, so that nobody keeps the others out."""
+        longest of the user with the most, ``user``'s new one included: so nobody keeps the others out."""
         unconfirmed = next((index for index, guest in self.guests.items() if not guest.confirmed), None)
         if unconfirmed is not None:
             return unconfirmed
-        ((most, _),) = Counter(guest.user for guest in self.guests.values()).most_common(1)
+        ((most, _),) = Counter([user, *(guest.user for guest in self.guests.values())]).most_common(1)
         return min(
             (index for index, guest in self.guests.items() if guest.user == most),
             key=lambda index: self.guests[index].heard,

@@ -90,6 +90,8 @@ class HomeOrder:
     """Where those users' cells begin; see `plait.relay.allowance`."""
     rates_fd: int = -1
     """The memory that holds the cells, inherited."""
+    seen_fd: int = -1
+    """The memory of greetings that were seen, inherited; -1: the courier has its own."""
 
     def lasting(self) -> HomeOrder:
         """What of it can't be changed while a courier runs: all but who may come, how fast, and where to."""

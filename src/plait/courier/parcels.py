@@ -152,7 +152,8 @@ def _exit(loop: Loop, order: HomeOrder, tally: Tally, paces: Paces | None) -> Ex
         key.try_out()
     desk: shadowsocks_udp.Desk | shadowsocks2022_udp.Desk
     if keys and keys[0][1].suite.edition == 2022:
-        desk = shadowsocks2022_udp.Desk(keys, os.urandom, time.time)
+        began = time.monotonic()
+        desk = shadowsocks2022_udp.Desk(keys, os.urandom, time.time, lambda: time.monotonic() - began)
     else:
         desk = shadowsocks_udp.Desk(keys, os.urandom)
     return ExitUdp(

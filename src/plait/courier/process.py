@@ -70,7 +70,11 @@ class Courier:
             noise.load()
         self._parcels = Parcels(self.loop, job, self._home, self.tally, self._channel.say, paces)
         self._handle_signals()
-        privileges.drop(job.uid, job.gid)
+        if not privileges.drop(job.uid, job.gid):
+            # Said here alone, for all processes: there is one courier.
+            log.info(
+                "this host does not let us become user %d: going on as root without capabilities", job.uid
+            )
         self._channel.attach(self.loop, self._obey, self._control_gone)
         self._channel.say({"ready": True})
         # What exists now stays for good: leave it out of every later collection.

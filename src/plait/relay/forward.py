@@ -13,12 +13,13 @@ An answer that is cut short ends in a reset, never in what looks like an end.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from enum import Enum
 
 from plait.relay.dialer import Failure
 from plait.relay.farewell import Farewell
 from plait.relay.gateway import FIRST, Way, reach
-from plait.relay.loop import FAILED
+from plait.relay.loop import FAILED, Timer
 from plait.relay.proxy import Call, Proxy, connect
 from plait.relay.pump import Outcome, Session, reset
 from plait.wire import http
@@ -28,6 +29,8 @@ from plait.wire.http import Refusal, Request, Response
 
 _READ = 2
 """Index of the size of one read among the shared buffer's."""
+UNREAD = 300.0
+"""Seconds for which a client may read nothing of an answer whose session is over."""
 _TURN = 16
 """Reads in one turn; then the others come first."""
 
@@ -45,10 +48,14 @@ class _Phase(Enum):
 class _Server:
     """Our end of the socket pair to the session that leads to one server."""
 
-    __slots__ = ("broken", "deaf", "have", "reused", "sock", "target", "waiting")
+    __slots__ = ("alone", "broken", "deaf", "have", "over", "reused", "sock", "target", "waiting")
 
-    def __init__(self, sock: socket.socket, target: Target) -> None:
+    def __init__(self, sock: socket.socket, target: Target, over: Callable[[_Server, Outcome], None]) -> None:
         self.sock = sock
+        self.over = over
+        """Told when the session has ended."""
+        self.alone: Timer | None = None
+        """Due when its client has taken nothing for too long since."""
         self.target = target
         self.waiting = b""
         """What the pair would not take yet."""
@@ -63,6 +70,13 @@ class _Server:
     def ended(self, outcome: Outcome) -> None:
         """The session is over; its end of the pair closes now, or soon."""
         self.broken = outcome is not Outcome.DONE
+        self.over(self, outcome)
+
+    def close(self) -> None:
+        """It is of no more use."""
+        if self.alone is not None:
+            self.alone.cancel()
+        self.sock.close()
 
 
 class Browser:
@@ -70,7 +84,7 @@ class Browser:
 
     __slots__ = (
         "_have", "_phase", "_proxy", "_queued", "_request", "_response", "_served", "_server",
-        "_waiting", "peer", "sock",
+        "_taken", "_waiting", "peer", "sock",
     )  # fmt: skip
 
     def __init__(self, proxy: Proxy, sock: socket.socket, peer: str) -> None:
@@ -82,6 +96,8 @@ class Browser:
         """What the client said and nobody has used yet."""
         self._waiting = b""
         """What the client would not take yet."""
+        self._taken = 0
+        """Bytes of answers that it took."""
         self._request: Request | None = None
         self._response: Response | None = None
         self._served = False
@@ -238,7 +254,7 @@ class Browser:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        server = self._server = _Server(ours, request.target)
+        server = self._server = _Server(ours, request.target, self._left_alone)
         first = request.head + self._have[:used]
         del self._have[:used]
         server.waiting = first[FIRST:]
@@ -264,11 +280,32 @@ class Browser:
                 pass
             self._drop_server()
 
+    def _left_alone(self, server: _Server, outcome: Outcome) -> None:
+        """The session is over, and with it whoever looks whether anything moves."""
+        if server is not self._server or self._phase is not _Phase.ANSWERING:
+            return
+        if outcome is Outcome.IDLE and self._waiting:
+            self._break()
+        else:
+            self._watch(server)
+
+    def _watch(self, server: _Server) -> None:
+        """A client that takes nothing of an answer that is all here does not stay for ever."""
+        before = self._taken
+
+        def look() -> None:
+            if self._taken == before:
+                self._break()
+            else:
+                self._watch(server)
+
+        server.alone = self._proxy.pump.loop.timeout(UNREAD, look)
+
     def _drop_server(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             self._proxy.pump.loop.forget(server.sock.fileno())
-            server.sock.close()
+            server.close()
 
     # Request and answer pass by.
 
@@ -304,6 +341,7 @@ class Browser:
             if sent < 0:
                 self._break()
                 return False
+            self._taken += sent
             self._waiting = self._waiting[sent:]
             if self._waiting:
                 return bool(sent)
@@ -353,6 +391,7 @@ class Browser:
         if sent < 0:
             self._break()
             return False
+        self._taken += sent
         self._waiting = bytes(data[sent:used])
         return True
 
@@ -427,7 +466,7 @@ class Browser:
         server, self._server = self._server, None
         if server is not None:
             self._proxy.pump.loop.forget(server.sock.fileno())
-            server.sock.close()
+            server.close()
         self._proxy.pump.loop.forget(self.sock.fileno())
         reset(self.sock)
 

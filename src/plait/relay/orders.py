@@ -80,6 +80,8 @@ class DoorOrder:
     """Bits a second each direction, of users that have a limit."""
     cells: dict[str, int] = field(default_factory=dict)
     """The first of their two cells each in the shared memory of allowances."""
+    salts_since: float = 0.0
+    """Since when they have been remembered, seconds of the monotonic clock."""
     rates_fd: int = -1
     barred: list[str] = field(default_factory=list)
     """Users that are not served now."""

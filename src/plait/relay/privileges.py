@@ -33,11 +33,12 @@ class _Data(ctypes.Structure):
     )
 
 
-def drop(uid: int, gid: int) -> None:
+def drop(uid: int, gid: int) -> bool:
     """Become ``uid``:``gid`` without capabilities or a way to get any. Idempotent; no-op without root.
 
     In a user namespace that maps no other user, the identity stays (it is nobody outside) and only
-    the capabilities go. Raises OSError when a privilege could not be given up.
+    the capabilities go; so it does in a container that may not change it. Gives False then. Raises OSError
+    when a privilege could not be given up.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0:
@@ -62,6 +63,7 @@ def drop(uid: int, gid: int) -> None:
     if libc.capset(ctypes.byref(header), ctypes.byref(none)) < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"capset: {os.strerror(error)}")
+    return os.geteuid() != 0
 
 
 def raise_descriptor_limit(wanted: int) -> int:

@@ -199,6 +199,7 @@ class Worker:
                 [(user, _key(order.method, secret)) for user, secret in order.secrets.items()],
                 os.urandom,
                 time.time,
+                lambda: time.monotonic() - order.salts_since,
             ),
             salts=salts,
             trust=[ip_network(text) for text in order.trust],

@@ -20,6 +20,7 @@ remembered for 60 s by whoever accepts (SIP022, section 3.1.4): ask `Accept.salt
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -56,9 +57,16 @@ def padding(random: Randomness) -> int:
     return int.from_bytes(random(4), "big") % MAX_PADDING + 1
 
 
-def in_time(stamp: int, now: float) -> bool:
-    """Whether a message of that time is neither too old nor from the future."""
-    return abs(now - stamp) <= PATIENCE
+def for_ever() -> float:
+    """Of who has never been restarted."""
+    return math.inf
+
+
+def in_time(stamp: int, now: float, memory: float = math.inf) -> bool:
+    """Whether a message of that time is neither too old nor from the future. ``memory`` is for how many
+    seconds what came has been remembered: what is older may have come before. Stamps are whole seconds, so
+    one of the second in which that began is taken."""
+    return abs(now - stamp) <= PATIENCE and now - stamp < memory + 1
 
 
 class RequestSealer(Sealer):
@@ -250,9 +258,11 @@ class Accept:
     and it is left alone until the handshake times out. So a head that comes in pieces is put together.
     """
 
-    __slots__ = ("_aead", "_clock", "_directory", "_fault", "_length", "_sealed", "_user", "salt")
+    __slots__ = ("_aead", "_clock", "_directory", "_fault", "_length", "_memory", "_sealed", "_user", "salt")
 
-    def __init__(self, directory: Directory, clock: Clock) -> None:
+    def __init__(self, directory: Directory, clock: Clock, memory: Clock = for_ever) -> None:
+        """``memory`` tells for how many seconds salts have been remembered."""
+        self._memory = memory
         self._directory = directory
         self._clock = clock
         self._sealed = bytearray()
@@ -322,7 +332,7 @@ class Accept:
         kind, stamp, length = _FIXED.unpack(aead.decrypt(_nonce(0), sealed[start:], None))
         if kind != _CLIENT:
             raise Forged("an answer where a request is due")
-        if not in_time(stamp, self._clock()):
+        if not in_time(stamp, self._clock(), self._memory()):
             raise Replayed("a request of another time: are both clocks right?")
         self._user, self.salt, self._aead, self._length = user, salt, aead, length
         return aead

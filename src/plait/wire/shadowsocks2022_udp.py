@@ -14,6 +14,7 @@ new session, so a client takes several.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ from plait.wire.cipher import TAG, Aead, Key, invalid_tag
 from plait.wire.datagram import Window
 from plait.wire.faults import Forged, Malformed, Replayed
 from plait.wire.shadowsocks import Candidates
-from plait.wire.shadowsocks2022 import MAX_PADDING, Clock, Directory, Randomness, in_time
+from plait.wire.shadowsocks2022 import MAX_PADDING, Clock, Directory, Randomness, for_ever, in_time
 from plait.wire.shadowsocks_udp import Parcel
 from plait.wire.xchacha import NONCE, XChaCha20Poly1305
 
@@ -43,7 +44,7 @@ def _spell(kind: int, now: float, client: bytes, filler: int, header: bytes, pay
     return b"".join((head, header, payload))
 
 
-def _read(plain: bytes, kind: int, now: float) -> tuple[Target, bytes, bytes]:
+def _read(plain: bytes, kind: int, now: float, memory: float = math.inf) -> tuple[Target, bytes, bytes]:
     """Read and judge a body of which it is known that a known key made it: place, payload, and in an
     answer the client's session."""
     at = _BODY.size + (_SESSION if kind == _SERVER else 0)
@@ -52,7 +53,7 @@ def _read(plain: bytes, kind: int, now: float) -> tuple[Target, bytes, bytes]:
     said, stamp = _BODY.unpack_from(plain)
     if said != kind:
         raise Forged("a datagram that goes the other way")
-    if not in_time(stamp, now):
+    if not in_time(stamp, now, memory):
         raise Replayed("a datagram of another time: are both clocks right?")
     start = at + 2 + int.from_bytes(plain[at : at + 2], "big")
     found = address.decode(memoryview(plain)[start:])
@@ -236,8 +237,10 @@ class Desk:
     datagram (SIP022, section 3.2.4).
     """
 
-    def __init__(self, keys: Candidates, random: Randomness, clock: Clock) -> None:
-        """``keys`` by user; ``""`` is the exit's own, which only names users once there are any."""
+    def __init__(self, keys: Candidates, random: Randomness, clock: Clock, memory: Clock = for_ever) -> None:
+        """``keys`` by user; ``""`` is the exit's own, which only names users once there are any. ``memory``
+        tells for how many seconds sessions have been remembered: since this courier began."""
+        self._memory = memory
         self._random = random
         self._clock = clock
         self._sessions: dict[bytes, _Incoming] = {}
@@ -277,7 +280,7 @@ class Desk:
             raise Forged("a session of another user")
         if not client.window.fresh(number):
             raise Replayed("a datagram that came before")
-        place, payload, _ = _read(_open(client.aead, head, rest), _CLIENT, self._clock())
+        place, payload, _ = _read(_open(client.aead, head, rest), _CLIENT, self._clock(), self._memory())
         self._sessions[session] = client
         client.window.take(number)
         return Parcel(place, payload, user, session)

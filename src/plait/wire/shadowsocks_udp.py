@@ -11,18 +11,22 @@ A `Talk` is one client's association at a gateway, a `Desk` is an exit.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from plait.wire import address
 from plait.wire.address import Target
 from plait.wire.cipher import TAG, Key, invalid_tag
-from plait.wire.faults import Forged, Malformed
+from plait.wire.faults import Forged, Malformed, Replayed
 from plait.wire.shadowsocks import Candidates
 
 Randomness = Callable[[int], bytes]
 
 _NONCE = bytes(12)
+
+_OWN = 64
+"""So many of an association's last datagrams can't be sent back to it as answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,25 @@ class Parcel:
 class Talk:
     """A gateway's end of one association."""
 
-    __slots__ = ("_key", "_random")
+    __slots__ = ("_key", "_random", "_salts")
 
     def __init__(self, key: Key | None, random: Randomness) -> None:
         """``key`` is None for the method ``none``."""
         self._key = key
         self._random = random
+        self._salts: deque[bytes] = deque(maxlen=_OWN)
 
     def seal(self, header: bytes, payload: bytes) -> bytes:
         """A datagram for the exit; ``header`` comes from ``address.encode…``."""
-        return _seal(self._key, self._random, header + payload)
+        datagram = _seal(self._key, self._random, header + payload)
+        if self._key is not None:
+            self._salts.append(datagram[: self._key.salt_size])
+        return datagram
 
     def open(self, datagram: bytes) -> Parcel:
-        """What the exit sent. Raises ``PeerFault``."""
+        """What the exit sent. Raises ``PeerFault``, for our own that somebody sent back, too."""
+        if self._key is not None and datagram[: self._key.salt_size] in self._salts:
+            raise Replayed("a datagram of our own")
         plain = datagram if self._key is None else _open(self._key, datagram)
         return _parcel(plain, "")
 

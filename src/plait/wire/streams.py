@@ -9,7 +9,7 @@ from __future__ import annotations
 from plait.wire import shadowsocks, shadowsocks2022, shadowsocks2022_udp, shadowsocks_udp
 from plait.wire.cipher import Key
 from plait.wire.shadowsocks import Candidates, Opener, Sealer
-from plait.wire.shadowsocks2022 import Clock, Directory, Randomness
+from plait.wire.shadowsocks2022 import Clock, Directory, Randomness, for_ever
 
 Dial = shadowsocks.Dial | shadowsocks2022.Dial
 Accept = shadowsocks.Accept | shadowsocks2022.Accept
@@ -35,8 +35,10 @@ def talk(key: Key | None, random: Randomness, clock: Clock) -> Talk:
 class Keyring:
     """All keys of an exit, and what it does with them."""
 
-    def __init__(self, keys: Candidates, random: Randomness, clock: Clock) -> None:
-        """``keys`` by user, all of one method; none for the method ``none``."""
+    def __init__(self, keys: Candidates, random: Randomness, clock: Clock, memory: Clock = for_ever) -> None:
+        """``keys`` by user, all of one method; none for the method ``none``. ``memory`` tells for how many
+        seconds salts have been remembered."""
+        self._memory = memory
         self._keys = tuple(keys)
         self._key_of = dict(keys)
         self._random = random
@@ -51,7 +53,7 @@ class Keyring:
     def accept(self) -> Accept:
         """How the exit is greeted."""
         if self._directory is not None:
-            return shadowsocks2022.Accept(self._directory, self._clock)
+            return shadowsocks2022.Accept(self._directory, self._clock, self._memory)
         return shadowsocks.Accept(self._keys or None)
 
     def answer(self, opener: Opener) -> tuple[Sealer, bytes | None]:

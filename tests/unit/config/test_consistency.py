@@ -243,3 +243,31 @@ def test_says_what_does_not_fit(text: str, expected: list[str]) -> None:
 )
 def test_accepts(text: str) -> None:
     assert parse("f.toml", text)
+
+
+@pytest.mark.parametrize(
+    ("listen", "fallback", "itself"),
+    [
+        ("", "127.0.0.1:8388", True),
+        ("", "127.8.9.10:8388", True),
+        ("", "localhost:8388", True),
+        ("", "[::1]:8388", True),
+        ("listen = '192.0.2.1'\n", "192.0.2.1:8388", True),
+        ("listen = ['127.0.0.1', '::1']\n", "127.0.0.1:8388", True),
+        ("", "127.0.0.1:80", False),
+        ("", "192.0.2.1:8388", False),
+        ("", "web.example:8388", False),
+        ("listen = '192.0.2.1'\n", "127.0.0.1:8388", False),
+        ("listen = '192.0.2.1'\n", "192.0.2.2:8388", False),
+    ],
+)
+def test_strangers_are_not_handed_on_to_where_they_came(listen: str, fallback: str, itself: bool) -> None:
+    text = f"{EXIT}{listen}fallback = '{fallback}'\n"
+    if not itself:
+        parse("a.toml", text)
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse("a.toml", text)
+    [fault] = str(caught.value).splitlines()
+    assert "exit.fallback: " in fault
+    assert "is this exit itself" in fault

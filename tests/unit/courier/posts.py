@@ -44,6 +44,7 @@ class Posts:
         trust: tuple[str, ...] = ("127.0.0.0/8", "::1/128"),
         port: int = 0,
         address: str = "127.0.0.1",
+        seen: int = -1,
     ) -> int:
         """An exit; gives its port."""
         door = open_door(address, port)
@@ -54,6 +55,7 @@ class Posts:
             psks={"": PSK} if psks is None else psks,
             private_key=private,
             trust=list(trust),
+            seen_fd=seen,
         )
         self.home = Home(self.loop, [door], order, self.tally, secret=os.urandom(32))
         return int(door.getsockname()[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -311,3 +312,30 @@ def test_sessions_are_limited(stranger: Stranger, monkeypatch: pytest.MonkeyPatc
     assert len(stranger.posts.home.guests) == 3
     stranger.send(session.sealing.seal(0, encode(Echo(6))))
     assert stranger.expect(1), "who is there stays"
+
+
+def test_a_greeting_is_remembered_across_a_restart(stranger: Stranger) -> None:
+    here = caller()
+    greeting = here.greeting(0, 0)
+    with open(os.memfd_create("greetings"), "r+b") as memory:
+        memory.truncate(1 << 16)
+        for expected in ({}, {"replayed": 1}):
+            stranger.posts.close_home()
+            port = stranger.posts.open_home(seen=memory.fileno())
+            stranger.sock.connect(("127.0.0.1", port))
+            stranger.send(greeting)
+            if expected:
+                stranger.ignored(**expected)
+            else:
+                stranger.expect(1)
+
+
+def test_many_sessions_of_one_user_push_out_nobody_else(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST", 3)
+    home = stranger.posts.home
+    for index, user in enumerate(("roof", "mallory", "mallory", "mallory", "boat", "mallory")):
+        home._admit(Session.plain(index, 1), user, IDENTITY, 0)
+        home.guests[index].confirmed = True
+    assert sorted(guest.user for guest in home.guests.values()) == ["boat", "mallory", "roof"]

@@ -9,7 +9,9 @@ import threading
 import pytest
 from tests.unit.relay.proxying import Place, exactly, place, read_until, to_the_end
 
+from plait.relay import forward as module
 from plait.relay.forward import Browser
+from plait.relay.pump import Outcome
 from plait.wire.address import Target
 
 LARGE = bytes(range(256)) * 8192
@@ -54,6 +56,8 @@ class Server:
         """Answer; whether the connection goes on."""
         if path == b"/large":
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LARGE) + LARGE)
+        elif path == b"/huge":
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (32 * len(LARGE)) + LARGE * 32)
         elif path == b"/chunked":
             sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         elif path == b"/end":
@@ -380,3 +384,28 @@ def test_draining_closes_the_idle_and_lets_answers_end() -> None:
         assert not here.proxy.busy
         server.go_on.set()
         assert to_the_end(busy)[1] == "reset"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.IDLE, Outcome.CLOSED])
+def test_a_client_that_reads_nothing_does_not_outlive_its_session_for_long(
+    outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNREAD", 0.2 if outcome is Outcome.CLOSED else 300.0)
+    with place(Browser, Server()) as here, here.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.sendall(get("/huge"))
+        here.until(lambda: here.proxy.pump.sessions)
+        [session] = here.proxy.pump.sessions
+        here.until(lambda: session.down.pending is not None)
+        here.loop.after(0.0, lambda: session.abort(outcome))
+        here.until(lambda: here.outcomes == [outcome])
+        assert to_the_end(sock)[1] == "reset"
+
+
+def test_one_that_reads_slowly_gets_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNREAD", 0.5)
+    with place(Browser, Server()) as here, here.connect() as sock:
+        sock.sendall(get("/end"))
+        assert to_the_end(sock)[0].endswith(b"to the end")
+        here.until(lambda: here.outcomes == [Outcome.DONE])
+        assert not here.loop._timeouts.get(0.5)

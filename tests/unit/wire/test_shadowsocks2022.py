@@ -310,3 +310,30 @@ def test_too_small_a_buffer_is_our_mistake() -> None:
         sealer.seal_into(memoryview(b"abc"), memoryview(bytearray(50)))
     with pytest.raises(ValueError, match="room"):
         AnswerOpener(AES, b"r" * 16, clock()).open_into(bytes(10), memoryview(bytearray(9)))
+
+
+@pytest.mark.parametrize(
+    ("up", "age", "taken"),
+    [
+        (0.2, 0.0, True),
+        (0.2, 3.0, False),
+        (5.0, 4.9, True),
+        (5.0, 7.0, False),
+        (29.0, 29.0, True),
+        (60.0, 29.0, True),
+    ],
+)
+def test_what_may_have_come_before_a_restart_is_refused(up: float, age: float, taken: bool) -> None:
+    sent, _, _ = greet(AES)
+    accept = Accept(Directory([("", AES)]), clock(NOW + age), lambda: up)
+    if taken:
+        assert accept.feed(sent) is not None
+    else:
+        with pytest.raises(Replayed):
+            accept.feed(sent)
+
+
+def test_a_clock_that_is_set_back_shuts_nobody_out() -> None:
+    """What counts is for how long we remember, not what the clock said when we began."""
+    sent, _, _ = greet(AES)
+    assert Accept(Directory([("", AES)]), clock(NOW), lambda: 2.0).feed(sent) is not None

@@ -255,3 +255,40 @@ def test_a_chacha_datagram_without_a_head() -> None:
         for end in (talk, exit):
             with pytest.raises(PeerFault):
                 end.open(sealed)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_may_have_come_before_a_restart_is_refused(method: str) -> None:
+    time, up = Time(), [100.0]
+    talk, former = pair(method, time)
+    recorded = talk.seal(HEADER, b"once")
+    assert former.open(recorded).payload == b"once"
+    exit = Desk([("", key(method))], random.Random(2).randbytes, time, lambda: up[0])
+    time.now += 3.0
+    up[0] = 0.4
+    with pytest.raises(Replayed):
+        exit.open(recorded)
+    assert exit.open(talk.seal(HEADER, b"goes on")).payload == b"goes on"
+    time.now += 20.0
+    up[0] += 20.0
+    with pytest.raises(Replayed):
+        exit.open(recorded)
+
+
+@pytest.mark.parametrize("method", ["2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm"])
+def test_other_keys_hold_from_now_on_and_sessions_of_the_others_go_on(method: str) -> None:
+    time, own = Time(), key(method, "i")
+    users = {name: key(method, name) for name in "uvw"}
+    exit = Desk([("", own), *users.items()], random.Random(1).randbytes, time)
+    above = {name: Key(each.suite, each.secret, (own.secret,)) for name, each in users.items()}
+    talks = {name: Talk(each, random.Random(name).randbytes, time) for name, each in above.items()}
+    first = {name: talk.seal(HEADER, b"?") for name, talk in talks.items()}
+    for datagram in first.values():
+        exit.open(datagram)
+    assert exit.renew([("", own), ("u", users["u"]), ("v", key(method, "z"))]) == {"v", "w"}
+    with pytest.raises(Replayed):
+        exit.open(first["u"])
+    assert exit.open(talks["u"].seal(HEADER, b"!")).user == "u"
+    for name in "vw":
+        with pytest.raises(Forged):
+            exit.open(talks[name].seal(HEADER, b"!"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plait.wire import address
 from plait.wire.address import Target
 from plait.wire.cipher import SUITES, Key, aead, bytes_to_key, session_key
-from plait.wire.faults import Forged, Malformed, PeerFault
+from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.shadowsocks_udp import Desk, Parcel, Talk
 
 KEYS: dict[str, Key | None] = {"none": None, **{method: Key.derive(method, "secret") for method in SUITES}}
@@ -86,3 +86,31 @@ def test_noise_is_refused(method: str, data: bytes) -> None:
 def test_a_datagram_that_ends_too_early(plain: bytes) -> None:
     with pytest.raises(Malformed):
         desk(None).open(plain)
+
+
+@pytest.mark.parametrize("method", SUITES)
+def test_our_own_datagrams_are_no_answers(method: str) -> None:
+    key = KEYS[method]
+    assert key is not None
+    talk = Talk(key, RANDOM)
+    sent = [talk.seal(HEADER, b"?") for _ in range(64)]
+    for datagram in sent:
+        with pytest.raises(Replayed):
+            talk.open(datagram)
+    assert talk.open(Talk(key, RANDOM).seal(HEADER, b"!")).payload == b"!"
+
+
+def test_nothing_is_remembered_where_nothing_is_sealed() -> None:
+    talk = Talk(None, RANDOM)
+    assert talk.open(talk.seal(HEADER, b"?")).payload == b"?"
+
+
+def test_other_keys_hold_from_now_on() -> None:
+    keys = [(name, Key.derive("aes-128-gcm", name)) for name in ("attic", "roof", "cellar")]
+    exit = Desk(keys, RANDOM)
+    changed = Key.derive("aes-128-gcm", "another")
+    assert exit.renew([keys[0], ("roof", changed), ("loft", keys[2][1])]) == {"roof", "cellar"}
+    assert exit.open(Talk(changed, RANDOM).seal(HEADER, b"?")).user == "roof"
+    assert exit.open(Talk(keys[2][1], RANDOM).seal(HEADER, b"?")).user == "loft"
+    with pytest.raises(Forged):
+        exit.open(Talk(keys[1][1], RANDOM).seal(HEADER, b"?"))

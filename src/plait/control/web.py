@@ -47,6 +47,8 @@ class _Running:
     process: asyncio.subprocess.Process
     channel: asyncio.StreamWriter
     task: asyncio.Task[None] | None = None
+    lacks: bool = False
+    """It could not do all that it was to do, and another one may."""
 
 
 class WebHost:
@@ -79,7 +81,7 @@ class WebHost:
         job = None
         if web is not None and self._open:
             job = self._order(web, [path.name for path in config.paths], uid, gid, verbose)
-        if job == self._job and (job is None or self._running is not None):
+        if job == self._job and (job is None or (self._running is not None and not self._running.lacks)):
             return
         self._job = job
         await self._end()
@@ -191,6 +193,8 @@ class WebHost:
         try:
             while text := await reader.readline():
                 question = json.loads(text)
+                if isinstance(question, dict) and "ready" in question:
+                    running.lacks = bool(question.get("lacks"))
                 if isinstance(question, dict) and "ask" in question:
                     answering.add(asyncio.create_task(self._answer(running, question)))
                 while len(answering) >= _AT_ONCE:

@@ -2,7 +2,7 @@
 
     control → web   {"job": {...}}                 once, first
                     {"answer": id, "result": ...}  or {"answer": id, "error": "...", "hint": "..." or null}
-    web → control   {"ready": true}                serving, privileges dropped
+    web → control   {"ready": true, "lacks": bool} serving, privileges dropped; whether history failed
                     {"ask": id, "what": "pulse" | "status" | "mode", ...}
 
 ``pulse`` is the paths alone, without asking the workers; ``status`` takes how much is wanted of sessions and

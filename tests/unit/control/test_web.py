@@ -25,6 +25,7 @@ import json, os, socket, sys
 s = socket.socket(fileno=int(sys.argv[1])); f = s.makefile("rwb")
 job = json.loads(f.readline())["job"]
 out = open(os.environ["REPORT"], "a")
+f.write(json.dumps({"ready": True, "lacks": "LACKS" in os.environ}).encode() + b"\\n")
 for what in ("status", "mode", "odd", "stop"):
     f.write(json.dumps({"ask": what, "what": what}).encode() + b"\\n"); f.flush()
     out.write(json.dumps({"job": job["paths"], "said": json.loads(f.readline())}) + "\\n"); out.flush()
@@ -118,6 +119,22 @@ def test_one_that_fails_is_replaced(
         await host.stop()
         await asyncio.sleep(0.3)
         assert host.pid is None, "none is started after the end"
+
+    asyncio.run(check())
+
+
+def test_one_that_lacks_something_is_tried_again_with_a_reload(
+    host: WebHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        monkeypatch.setenv("LACKS", "1")
+        await host.renew(config(), uid=1, gid=1, verbose=0)
+        await lines(tmp_path, 4)
+        pid = host.pid
+        await host.renew(config(), uid=1, gid=1, verbose=0)
+        assert host.pid not in (None, pid)
+        assert host.restarts == 0
+        await host.stop()
 
     asyncio.run(check())
 

@@ -23,6 +23,7 @@ KEPT = 300
 """Moments that are kept for the live chart."""
 EVENTS = 100
 """Events that a page shows."""
+_WORKS = ("up", "standby")
 _FRESH = 0.5
 """Seconds for which a status is as good as a new one."""
 
@@ -121,14 +122,14 @@ class Feed:
 
 
 def taken(paths: Sequence[Mapping[str, object]]) -> dict[str, Sample]:
-    """What a snapshot says of each path."""
+    """What a snapshot says of each path. What was last known of one that is down is no figure of now."""
     return {
         str(path["name"]): Sample(
             tx=float(cast("float", path["tx_bps"])),
             rx=float(cast("float", path["rx_bps"])),
-            rtt=cast("float | None", path["rtt_ms"]),
-            loss=cast("float | None", path["loss"]),
-            up=path["state"] in ("up", "standby"),
+            rtt=cast("float | None", path["rtt_ms"]) if path["state"] in _WORKS else None,
+            loss=cast("float | None", path["loss"]) if path["state"] in _WORKS else None,
+            up=path["state"] in _WORKS,
         )
         for path in paths
     }

@@ -41,9 +41,9 @@ class Link:
         first = await self._reader.readline()
         return WebJob.from_json(json.loads(first)["job"]) if first else None
 
-    def ready(self) -> None:
-        """Tell control that we serve."""
-        self._writer.write(line({"ready": True}))
+    def ready(self, *, lacks: bool) -> None:
+        """Tell control that we serve; with ``lacks`` a reload is to start another one, which may have all."""
+        self._writer.write(line({"ready": True, "lacks": lacks}))
 
     async def run(self) -> None:
         """Take answers until control is gone."""

@@ -62,7 +62,7 @@ async def serve(fd: int) -> None:
     )
     await runner.setup()
     servers = [await _listen(job, runner, gate, fd) for fd in job.listeners]
-    link.ready()
+    link.ready(lacks=bool(history.why and job.history and job.paths))
     # What exists now stays for good: leave it out of every later collection.
     gc.collect()
     gc.freeze()

@@ -67,6 +67,7 @@ def test_while_nobody_watches_only_the_paths_are_asked_for() -> None:
         [(now, samples)] = history.added
         assert now == 10.0
         assert (samples["wan1"].rx, samples["wan1"].up, samples["wan2"].up) == (1000.0, True, False)
+        assert (samples["wan1"].rtt, samples["wan2"].rtt) == (20.0, None), "what is down has no round trip"
         recent: Any = feed.recent()
         assert recent["times"] == [10.0]
         assert recent["paths"]["wan1"]["rx"] == [1000.0]

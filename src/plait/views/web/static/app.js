@@ -343,7 +343,8 @@ function append(status) {
   live.times.push(at);
   for (const path of status.paths) {
     const curve = (live.paths[path.name] ??= { tx: [], rx: [], rtt: [], loss: [] });
-    const now = { tx: path.tx_bps, rx: path.rx_bps, rtt: path.rtt_ms, loss: path.loss };
+    const works = path.state === "up" || path.state === "standby";
+    const now = { tx: path.tx_bps, rx: path.rx_bps, rtt: works ? path.rtt_ms : null, loss: works ? path.loss : null };
     for (const figure of Object.keys(curve)) {
       while (curve[figure].length < live.times.length - 1) curve[figure].push(null);
       curve[figure].push(now[figure]);

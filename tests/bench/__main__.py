@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import bridges, connections, footprint, report, throughput
+from tests.bench import bridges, connections, footprint, report, throughput, tunnels
 from tests.bench.peers import Peer
 from tests.bench.programs import need
 from tests.bench.series import Results
@@ -19,13 +19,15 @@ from tests.bench.series import Results
 from plait.lab import sandbox
 from plait.lab.errors import LabError
 
-MEASURES = ("bulk", "connections", "idle", "startup", "bridges")
+MEASURES = ("bulk", "connections", "tunnel", "idle", "startup", "bridges")
 _WEBLOAD = 3
 """Seconds of each load generator run."""
 _BRIDGES = 8
 """Seconds of each transfer over bridges, after two of warming up."""
 _BRIDGE_ROUNDS = 3
 """Such links are not noisy."""
+_TUNNEL_ROUNDS = 3
+"""One takes two minutes."""
 
 
 def main() -> int:
@@ -87,6 +89,12 @@ def _measure(results: Results, options: argparse.Namespace) -> None:
         if "connections" in wanted:
             seconds = 1 if short else _WEBLOAD
             connections.run(results, say, directory / "connections", rounds=rounds, seconds=seconds)
+        if "tunnel" in wanted:
+            tunnels.run(
+                *(results, say, directory / "tunnel"),
+                rounds=min(rounds, _TUNNEL_ROUNDS),
+                seconds=1 if short else options.seconds,
+            )
         if "bridges" in wanted:
             bridges.run(
                 *(results, say, directory / "bridges"),
@@ -104,7 +112,9 @@ def _programs(wanted: list[str], chosen: Sequence[Peer]) -> list[str]:
     if "connections" in wanted:
         names += connections.PROGRAMS
         peers += connections.PEERS
-    if "bulk" in wanted or "bridges" in wanted:
+    if "tunnel" in wanted:
+        peers += tunnels.PEERS
+    if not {"bulk", "bridges", "tunnel"}.isdisjoint(wanted):
         names.append("iperf3")
     return names + [name for peer in peers for name in peer.programs]
 

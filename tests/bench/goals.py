@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tests.bench.footprint import CROWD
 from tests.bench.peers import AEADS
 from tests.bench.series import Results
+from tests.bench.tunnels import OPENVPN, PACKETS, WIREGUARD, bulk
+from tests.bench.tunnels import PLAIT as TUNNEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,24 @@ def _most(measure: str, *peers: str) -> Callable[[Results], list[float]]:
     return figures
 
 
+def _tunnel_goals() -> Iterable[Goal]:
+    for direction in ("up", "down"):
+        for flows in (1, 8):
+            measure = bulk(direction, flows)
+            for other in (OPENVPN, WIREGUARD):
+                yield Goal(
+                    text=f"{measure}: plait / {other.name}",
+                    bound=3.0,
+                    figures=_ratio(measure, TUNNEL.name, other.name),
+                )
+            yield Goal(text=measure, bound=2.5, figures=_most(measure, TUNNEL.name), unit="Gbit/s")
+    yield Goal(
+        text=f"{PACKETS}: plait / {OPENVPN.name}",
+        bound=1.5,
+        figures=_ratio(PACKETS, TUNNEL.name, OPENVPN.name),
+    )
+
+
 def _goals() -> Iterable[Goal]:
     sealed = [f"shadowsocks {method}" for method in AEADS]
     for direction in ("up", "down"):
@@ -108,6 +128,7 @@ def _goals() -> Iterable[Goal]:
             bound=0.95,
             figures=_share(bridges, "plait, both", "bridge 1 alone", "bridge 2 alone"),
         )
+    yield from _tunnel_goals()
     ends = ("plait gateway", "plait exit")
     yield Goal(
         text=f"{CROWD} idle sessions: more memory on a box",

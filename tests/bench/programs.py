@@ -13,6 +13,7 @@ _PACKAGES = {
     "nginx": "nginx-light",
     "ss-redir": "shadowsocks-libev",
     "ss-server": "shadowsocks-libev",
+    "wg": "wireguard-tools",
 }
 """Debian package of a program, where it is called otherwise."""
 

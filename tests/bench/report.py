@@ -83,7 +83,11 @@ def keep(results: Results, settings: dict[str, object]) -> list[Path]:
 
 def _chart(results: Results, stem: Path) -> list[Path]:
     """Bars with spread, one panel a measure; nothing when matplotlib is not installed."""
-    wanted = [m for m in results.measures if m.startswith(("bulk", "cpu per GB", "connections", "bridges"))]
+    wanted = [
+        m
+        for m in results.measures
+        if m.startswith(("bulk", "cpu per GB", "connections", "tunnel", "bridges"))
+    ]
     if not wanted:
         return []
     try:

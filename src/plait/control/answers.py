@@ -42,6 +42,7 @@ class Answers:
             ("GET", "/v1/connections"): self._connections,
             ("GET", "/v1/events"): self._later_events,
             ("GET", "/v1/paths"): self._paths,
+            ("GET", "/v1/picture"): self._picture,
             ("GET", "/v1/stream"): self._stream,
             ("POST", "/v1/paths/*"): self._mode,
             ("POST", "/v1/stop"): self._end,
@@ -76,6 +77,9 @@ class Answers:
 
     async def _paths(self, _: Request) -> object:
         return {"paths": [asdict(each) for each in self._reporter.pulse()]}
+
+    async def _picture(self, _: Request) -> object:
+        return self._reporter.picture().to_json()
 
     def _stream(self, request: Request) -> AsyncIterator[object]:
         every = _seconds(request.query.get("every", "1"), "every", _FEWEST_SECONDS)

@@ -119,6 +119,16 @@ class Keeper:
         """Look again soon."""
         self._wake.set()
 
+    @property
+    def away(self) -> frozenset[str]:
+        """Paths whose endpoint is deleted for a moment, to be added anew."""
+        return frozenset(self._away)
+
+    @property
+    def steering(self) -> tuple[Detour, ...]:
+        """Where subflows are sent to another of an exit's addresses."""
+        return self._detours
+
     def sever(self) -> None:
         """Take the endpoints away that health forbids, at once and by what the last look has shown; then
         look. A look takes some milliseconds, in which connections wait on a path that is dead."""

@@ -15,6 +15,7 @@ from plait.control.devices import Neighbourhood
 from plait.control.events import Events
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper
+from plait.control.picture import Picture
 from plait.control.rates import Rates
 from plait.control.sessions import Wanted, connection, merged
 from plait.control.snapshot import (
@@ -98,6 +99,19 @@ class Reporter:
         """How the users of our exit stand."""
         self.configured: dict[str, Mode] = {}
         """The modes that the config gives, by path."""
+
+    def picture(self) -> Picture:
+        """What is taken for granted now beside config and host, for a plan."""
+        keeper = self._keeper
+        modes = {path.name: path.mode for path in keeper.config.paths}
+        return Picture(
+            modes={name: mode for name, mode in modes.items() if mode is not self.configured.get(name, mode)},
+            health=keeper.health,
+            taking=keeper.taking,
+            tunnels=keeper.tunnels,
+            away=keeper.away,
+            detours=keeper.steering,
+        )
 
     async def run(self) -> None:
         """Take the rates, and note what has changed of exits and users, for ever."""

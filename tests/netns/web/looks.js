@@ -29,7 +29,7 @@
       return "rgb(255, 255, 255)";
     };
     const found = [];
-    for (const element of document.querySelectorAll("main *, header *")) {
+    for (const element of document.querySelectorAll("main *, header *, dialog *")) {
       const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
       if (!says || !element.offsetParent || element.closest(".spare, :disabled")) continue;
       const [one, other] = [light(getComputedStyle(element).color), light(ground(element))];

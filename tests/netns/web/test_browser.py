@@ -103,6 +103,19 @@ def test_paths_sessions_and_the_chart_are_shown(browser: Browser) -> None:
         browser.value(f"document.querySelector('#figures [value={figure}]').click()")
 
 
+def test_a_session_shows_its_subflows(browser: Browser) -> None:
+    log_in(browser)
+    browser.wait("document.querySelector('#sessions .flows') !== null")
+    browser.value("document.querySelector('#sessions .flows').click()")
+    browser.wait("document.getElementById('details').open")
+    browser.wait("document.querySelectorAll('#subflows tbody tr').length === 2")
+    browser.wait("document.getElementById('subflows').innerText.includes('wan2')")
+    assert f"to {SERVER[4]}:9000" in browser.value("document.getElementById('details-title').textContent")
+    assert browser.value(f"{LOOKS}.pale()") == []
+    browser.value("document.querySelector('#details button').click()")
+    browser.wait("!document.getElementById('details').open")
+
+
 def test_sessions_are_filtered(browser: Browser) -> None:
     log_in(browser)
     browser.wait("document.querySelectorAll('#sessions tbody tr').length >= 1")

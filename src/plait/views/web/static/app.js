@@ -25,6 +25,8 @@ let former = new Map();
 let last = null;
 let sort = "rate";
 let asking = false;
+let sessions = [];
+let shown = "";
 
 class Fault extends Error {
   constructor(status, message) { super(message); this.status = status; }
@@ -257,7 +259,7 @@ function announce(status) {
 function showEvents(events) {
   const list = by("events");
   keyed(list, [...events].reverse(), (event) => `${event.id} ${event.at}`, (event) => make("li", {},
-    make("time", { datetime: new Date(event.at * 1000).toISOString() }, format.clock(event.at)),
+    make("time", { datetime: new Date(event.at * 1000).toISOString() }, Date.now() / 1000 - event.at < 43200 ? format.clock(event.at) : format.moment(event.at, 300)),
     make("span", {}, [event.kind === "plait" ? "" : `${event.kind} ${event.name}`, event.what].filter(Boolean).join(": ") + (event.why ? ` (${event.why})` : ""))), () => {});
   if (!events.length && !list.childElementCount) list.append(make("li", { class: "none" }, "Nothing has changed since plait started."));
 }
@@ -307,14 +309,45 @@ const SESSIONS = [
 
 function fillPaths(place, each) {
   const flows = each.subflows ?? [];
-  const text = flows.map((flow) => `${flow.path || flow.local} ${flow.state} ${flow.backup ? "backup " : ""}${format.milliseconds(flow.rtt_ms)}, window ${flow.cwnd}, ↓ ${format.bytes(flow.rx_bytes)} ↑ ${format.bytes(flow.tx_bytes)}`).join("\n");
-  const names = flows.map((flow) => flow.path || flow.local).join(", ") || each.transport || "";
-  place.title = text;
+  const names = flows.map((flow) => (flow.path || flow.local) + (flow.backup ? " (stands by)" : "")).join(", ") || each.transport || "";
   if (place.names === names) return;
   place.names = names;
-  place.replaceChildren(...(flows.length ? flows.map((flow) => make("span", { class: flow.backup ? "spare" : null },
-    make("span", { class: `swatch ${order.includes(flow.path) ? colour(order.indexOf(flow.path)) : ""}`, "aria-hidden": "true" }), `${flow.path || flow.local} `)) : [names]));
+  if (!flows.length) { place.replaceChildren(names); return; }
+  place.replaceChildren(make("button", { type: "button", class: "flows", "aria-label": `Paths of this session: ${names}. Details`, onclick: () => showDetails(each.id) },
+    ...flows.map((flow) => make("span", { class: flow.backup ? "spare" : null }, swatch(flow), `${flow.path || flow.local} `))));
 }
+
+const swatch = (flow) => make("span", { class: `swatch ${order.includes(flow.path) ? colour(order.indexOf(flow.path)) : ""}`, "aria-hidden": "true" });
+
+// One session and its subflows, kept up to date while they are looked at.
+const SUBFLOWS = [
+  { title: "Path", fill: (place, flow) => { if (!place.firstChild) place.append(swatch(flow), flow.path || flow.local); } },
+  { title: "State", text: (flow) => (flow.backup ? "stands by" : flow.state) },
+  { title: "Round trip", text: (flow) => format.milliseconds(flow.rtt_ms), number: true },
+  { title: "Window", text: (flow) => `${flow.cwnd}`, number: true },
+  { title: "Received", text: (flow) => format.bytes(flow.rx_bytes), number: true },
+  { title: "Sent", text: (flow) => format.bytes(flow.tx_bytes), number: true },
+  { title: "Sent again", text: (flow) => format.bytes(flow.retrans_bytes), number: true },
+  { title: "From", text: (flow) => flow.local },
+  { title: "To", text: (flow) => flow.remote },
+];
+
+function showDetails(id) {
+  shown = id;
+  fillDetails();
+  by("details").showModal();
+}
+
+function fillDetails() {
+  const each = sessions.find((session) => session.id === shown);
+  if (!each) { if (shown) write(by("details-title"), "This session is over, or no longer among those listed."); return; }
+  write(by("details-title"), `${each.client} to ${each.target}`);
+  const facts = [["Exit", each.exit || "–"], ["Carried by", each.transport || "–"], ["Token", each.token || "–"], ["Down", format.rate(each.down_bps)], ["Up", format.rate(each.up_bps)], ["Age", format.duration(each.age)]];
+  keyed(by("details-facts"), facts, ([title]) => title, ([title]) => make("div", {}, make("dt", {}, title), make("dd")), (place, [, text]) => write(place.lastChild, text));
+  table(by("subflows"), SUBFLOWS, each.subflows ?? [], (flow) => `${flow.local} ${flow.remote}`);
+}
+
+by("details").addEventListener("close", () => { shown = ""; });
 
 async function showSessions() {
   if (asking || !stream || document.hidden) return;
@@ -322,7 +355,8 @@ async function showSessions() {
   try {
     const query = new URLSearchParams({ sort, limit: "100", filter: by("filter").value.trim() });
     const found = await ask(`/api/connections?${query}`);
-    const rows = found.connections ?? [];
+    const rows = (sessions = found.connections ?? []);
+    fillDetails();
     table(by("sessions"), SESSIONS, rows, (each) => each.id, { none: "No session matches.", sort, onSort: (name) => { sort = sort === name ? "rate" : name; showSessions(); } });
     const matched = found.matched ?? rows.length;
     write(by("sessions-count"), rows.length < matched ? `the first ${rows.length} of ${matched}` : `${matched}`);

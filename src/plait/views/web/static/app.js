@@ -342,7 +342,7 @@ function fillDetails() {
   const each = sessions.find((session) => session.id === shown);
   if (!each) { if (shown) write(by("details-title"), "This session is over, or no longer among those listed."); return; }
   write(by("details-title"), `${each.client} to ${each.target}`);
-  const facts = [["Exit", each.exit || "–"], ["Carried by", each.transport || "–"], ["Token", each.token || "–"], ["Down", format.rate(each.down_bps)], ["Up", format.rate(each.up_bps)], ["Age", format.duration(each.age)]];
+  const facts = [each.exit ? ["Exit", each.exit] : ["User", each.user || "–"], ["Carried by", each.transport || "–"], ["Token", each.token || "–"], ["Down", format.rate(each.down_bps)], ["Up", format.rate(each.up_bps)], ["Age", format.duration(each.age)]];
   keyed(by("details-facts"), facts, ([title]) => title, ([title]) => make("div", {}, make("dt", {}, title), make("dd")), (place, [, text]) => write(place.lastChild, text));
   table(by("subflows"), SUBFLOWS, each.subflows ?? [], (flow) => `${flow.local} ${flow.remote}`);
 }

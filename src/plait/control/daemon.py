@@ -27,6 +27,7 @@ from plait.control.hooks import Hooks
 from plait.control.jobs import GREETINGS, SALTS, Jobs, Salts, listed, unprivileged, workers
 from plait.control.judgement import Judgement
 from plait.control.keeper import Keeper, View
+from plait.control.ladder import Ladder
 from plait.control.loading import demand, load_for, ready
 from plait.control.mender import Mender
 from plait.control.modes import Modes
@@ -113,6 +114,8 @@ class Daemon:
         self._courier.offered = self._tunnel_offered
         self._serving = Serving(self._judgement, self._keeper, self._supervisor.tell, self._courier.serving)
         self._mender = Mender(self._keeper)
+        self._ladder = Ladder(self._keeper)
+        self._watch.plain = self._mender.hopeless = self._judgement.suspect
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
         self._events = Events(time.time)
@@ -134,6 +137,7 @@ class Daemon:
         self._ledger = Ledger(state_file(self._rundir.path), self._carried, *barring)
         self._ledger.configure(config.users, time.time())
         self._jobs = Jobs(self._doors, self._ledger, self._salts, verbose=self._verbose)
+        self._jobs.plain = self._judgement.plain_exits
         self._reporter.users = self._ledger.statuses
         answers = Answers(self._reporter, self._events, self._asked_for_mode, self._asked_to_stop)
         self._web = WebHost(self._rundir.path, answers.for_page())
@@ -251,7 +255,8 @@ class Daemon:
         keeper = self._keeper
         self._judgement.looked()
         self._courier.terms(terms(keeper.config, keeper.health))
-        self._tunnel.look(keeper.config, keeper.peers, self._judgement.serving(), self._watch.foreign)
+        led = self._ladder.look(open=bool(self._tunnel.devices))
+        self._tunnel.look(led, keeper.peers, self._judgement.serving(), self._watch.foreign)
         seen = states(keeper.config, keeper.view.snapshot, keeper.peers, keeper.health)
         self._events.paths(seen)
         self._hooks.saw(seen)

@@ -7,6 +7,7 @@ import mmap
 import os
 import pwd
 import time
+from collections.abc import Callable, Collection
 
 from plait.config.model import Config, Method, Secret, TcpVia
 from plait.control.doors import Door, Doors, held
@@ -61,6 +62,8 @@ class Jobs:
         self._salts = salts
         self._verbose = verbose
         self._keys: dict[tuple[Method, Secret], str] = {}
+        self.plain: Callable[[], Collection[str]] = tuple
+        """Gives the exits to which only plain TCP gets through."""
 
     def job(self, config: Config, index: int, wanted: list[Door], serving: dict[str, str], view: View) -> Job:
         """Of worker ``index``. ``wanted`` are the doors that are open, ``serving`` as in `Serving`."""
@@ -75,6 +78,7 @@ class Jobs:
                     method=peer.method.value,
                     secret=self._secret(peer.method, peer.password),
                     mptcp=mptcp,
+                    plain=peer.name in self.plain(),
                 )
                 for peer in config.peers
             ],

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from plait.config.model import Config
+from plait.config.model import Config, TcpVia
 from plait.control.keeper import Keeper
 from plait.control.supervisor import Supervisor
 from plait.paths.choice import probe_ways
@@ -20,7 +20,9 @@ from plait.paths.estimate import Figures
 from plait.paths.exits import ExitStanding, ExitState
 from plait.paths.judge import Judge
 from plait.paths.model import Way
+from plait.paths.options import Options, Trial
 from plait.paths.pair import Carried
+from plait.paths.standing import Condition, Standing
 from plait.relay.orders import Traffic
 
 log = logging.getLogger(__name__)
@@ -64,12 +66,17 @@ class Judgement:
         self._settling: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._connects: set[asyncio.Task[None]] = set()
+        self._options = Options()
+        self._plain: list[str] = []
+        """Exits to which only plain TCP gets through."""
+        self._options.configure({path.name: path.metered for path in config.paths})
         self.prober: Prober | None = None
 
     def configure(self, config: Config) -> None:
         """Other exits or paths; what is known of those that stay is kept."""
         self._config = config
         self._judge.configure(config, self._now())
+        self._options.configure({path.name: path.metered for path in config.paths})
         self._soon()
 
     def figures(self, path: str) -> Figures:
@@ -98,6 +105,10 @@ class Judgement:
             task.cancel()
         await asyncio.gather(*self._connects, return_exceptions=True)
 
+    def plain_exits(self) -> list[str]:
+        """Exits to which SYNs with MPTCP's options get over no path."""
+        return self._plain
+
     # Evidence.
 
     def looked(self) -> None:
@@ -116,6 +127,7 @@ class Judgement:
             for path in here.keys() & before.keys():
                 if here[path] != before[path]:
                     self._judge.moved(path, now)
+                    self._options.moved(path, now)
         linked = {way.path for each in ways.values() for way in each}
         self._judge.links({path.name: path.name in linked for path in keeper.config.paths}, now)
         self._soon()
@@ -142,6 +154,14 @@ class Judgement:
         self._judge.session(exit, up)
         self._soon()
 
+    def suspect(self, path: str) -> None:
+        """No subflow comes up on a path, or a connection that began there is no MPTCP: try it soon. It may be
+        named by its interface."""
+        for each in self._config.paths:
+            if path in (each.name, each.interface):
+                self._options.moved(each.name, self._now())
+        self._soon()
+
     def probed(self, exit: str, state: str, why: str) -> None:
         """A probe through the real transport has ended."""
         self._judge.probed(exit, state, why, self._now())
@@ -166,7 +186,7 @@ class Judgement:
     def _settle(self) -> None:
         self._settling = None
         keeper, now = self._keeper, self._now()
-        before, standings = keeper.health, self._judge.standings(now)
+        before, standings = keeper.health, self._judged(now)
         if standings != before:
             keeper.health = standings
             died = any(
@@ -192,6 +212,21 @@ class Judgement:
             self._exits_changed()
         self._wait(now)
 
+    def _judged(self, now: float) -> dict[str, Standing]:
+        """The standings; and paths whose options nobody knows are tried."""
+        standings = self._judge.standings(now)
+        if self._config.gateway is None or self._config.gateway.tcp is not TcpVia.MPTCP:
+            return standings
+        up = [name for name, standing in standings.items() if standing.condition is Condition.UP]
+        self._options.standing(up, now)
+        for path in self._options.due(now):
+            self._try(path)
+        plain = [peer.name for peer in self._config.peers] if self._options.dropping(up) else []
+        if plain != self._plain:
+            self._plain = plain
+            self._supervisor.tell({"plain": plain})
+        return self._options.marked(standings)
+
     def _exits_now(self) -> tuple[Mapping[str, str | None], Mapping[str, ExitState]]:
         states = {name: standing.state for name, standing in self.exit_standings().items()}
         return self.serving(), states
@@ -200,7 +235,8 @@ class Judgement:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._judge.deadline(now)
+        times = (self._judge.deadline(now), self._options.deadline())
+        deadline = min((at for at in times if at is not None), default=None)
         if deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(max(deadline, now + _LEAST), self._tick)
 
@@ -216,10 +252,40 @@ class Judgement:
             self._connects.add(task)
             task.add_done_callback(self._connects.discard)
 
+    def _try(self, path: str) -> None:
+        """Find out whether MPTCP's options get through over a path, to the first exit that it reaches."""
+        standings = self.exit_standings()
+        ways = [way for each in self._ways.values() for way in each if way.path == path]
+        ways.sort(key=lambda way: standings.get(way.exit_name, ExitStanding()).state is ExitState.DOWN)
+        if not ways:
+            self._options.took(path, Trial.NOTHING, self._now())
+            return
+        task = asyncio.create_task(self._trial(ways[0]), name=f"trial over {path}")
+        self._connects.add(task)
+        task.add_done_callback(self._connects.discard)
+
+    async def _trial(self, way: Way) -> None:
+        question = {"exit": way.exit_name, "way": _listed(way)}
+        trial = Trial.NOTHING
+        answers = await self._supervisor.ask("probe", one=True, **question)
+        result = answers[0].get("probe") if answers else None
+        if isinstance(result, dict):
+            if result.get("mptcp") is not None:
+                trial = Trial.KEPT if result["mptcp"] else Trial.STRIPPED
+            else:
+                answers = await self._supervisor.ask("connect", one=True, path=way.path, **question)
+                plain = answers[0].get("connect") if answers else None
+                if isinstance(plain, dict) and plain["ok"]:
+                    trial = Trial.DROPPED
+        log.debug("path %s: MPTCP's options: %s", way.path, trial.value)
+        self._options.took(way.path, trial, self._now())
+        self._soon()
+
     async def _handshake(self, exit_name: str, way: Way) -> None:
         sent = self._now()
-        listed = [str(way.remote), way.port, str(way.local), way.interface, way.path, 0]
-        answers = await self._supervisor.ask("connect", one=True, exit=exit_name, path=way.path, way=listed)
+        answers = await self._supervisor.ask(
+            "connect", one=True, exit=exit_name, path=way.path, way=_listed(way)
+        )
         result = answers[0].get("connect") if answers else None
         if isinstance(result, dict):
             rtt = float(result["rtt_ms"]) / 1e3 if result["ok"] else None
@@ -229,6 +295,11 @@ class Judgement:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _listed(way: Way) -> list[str | int | float]:
+    """As a worker is told of it."""
+    return [str(way.remote), way.port, str(way.local), way.interface, way.path, 0]
 
 
 def _places(ways: Mapping[str, Sequence[Way]]) -> dict[str, set[tuple[str, str, str]]]:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from plait.config.model import Config, IPAddress
+from plait.config.model import Config, IPAddress, WhenExitLost
 from plait.control.quarrels import Quarrels, contenders, introduce
 from plait.errors import PlaitError
 from plait.kernel import nft
@@ -82,6 +82,8 @@ class Keeper:
         self.peers = peers
         self.taking = True
         """Whether the LAN's TCP is taken: an exit answers."""
+        self.tunnelled = False
+        """Whether it is left to the tunnel instead: MPTCP works over no path."""
         self.tunnels: Mapping[int, int] = {}
         """Indices of the TUN devices that packets may be led into, by slot."""
         self.health: Health = {}
@@ -232,11 +234,11 @@ class Keeper:
 
     def _desired(self, snapshot: Snapshot) -> HostState:
         return policy.desired(
-            self.config,
+            _not_refusing(self.config) if self.tunnelled else self.config,
             snapshot,
             self.peers,
             self.health,
-            taking=self.taking,
+            taking=self.taking and not self.tunnelled,
             steering=self._detours,
             tunnels=self.tunnels,
         )
@@ -330,6 +332,12 @@ _LIMITS = "mptcp limits"
 _IMPLICIT = "mptcp implicit endpoints"
 """… and the endpoints that the kernel had made by itself. It makes one when a subflow arrives at another
 address than its connection's first (`mptcp_pm_nl_append_new_local_addr`), and never takes it away."""
+
+
+def _not_refusing(config: Config) -> Config:
+    """What is not taken here is the tunnel's to take or to refuse."""
+    assert config.gateway is not None
+    return replace(config, gateway=replace(config.gateway, when_exit_lost=WhenExitLost.DIRECT))
 
 
 def _implicit(snapshot: Snapshot) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from plait.control.keeper import Keeper
 from plait.paths.mending import Lack, Mending
@@ -21,6 +21,8 @@ class Mender:
         self._keeper = keeper
         self._mending = Mending()
         self._said: set[str] = set()
+        self.hopeless: Callable[[str], None] = lambda path: None
+        """Told of a path on which no subflow comes up."""
 
     def heard(self, worker: int, lacking: Iterable[Lacking]) -> None:
         """What a worker says, all of it: an empty list says that its connections have what they should."""
@@ -28,13 +30,19 @@ class Mender:
         self._mending.report(worker, self._by_path(lacking), now)
         # Where the path itself is in doubt, a new subflow would come up no better.
         health = self._keeper.health
-        sound = {name for name, standing in health.items() if standing.condition is Condition.UP}
+        sound = {
+            name
+            for name, standing in health.items()
+            if standing.condition is Condition.UP and not standing.plain
+        }
         due = self._mending.due(now, sound)
         for name in due:
             log.info("path %s: connections have lost their subflow on it; making it anew", name)
         if due:
             self._keeper.renew(due)
         for name in due:
+            if self._mending.hopeless(name):
+                self.hopeless(name)
             if self._mending.hopeless(name) and name not in self._said:
                 self._said.add(name)
                 log.warning("path %s: no subflow comes up on it: are MPTCP's options taken out?", name)

@@ -232,9 +232,12 @@ def _drop(table: str) -> None:
 
 
 def _loosen(device: str) -> None:
-    """What comes out of the tunnel bears addresses to which other routes lead (RFC 3704, 2.4)."""
+    """What comes out of the tunnel bears addresses to which other routes lead (RFC 3704, 2.4): where the
+    filter is strict, make it loose. Loose still asks for some route, and a mesh may have none."""
+    filters = [Path("/proc/sys/net/ipv4/conf", name, "rp_filter") for name in ("all", device)]
     try:
-        Path(f"/proc/sys/net/ipv4/conf/{device}/rp_filter").write_text("2")
+        if max(each.read_text().strip() for each in filters) == "1":
+            filters[1].write_text("2")
     except OSError as error:
         log.warning("tunnel: %s: rp_filter: %s", device, error.strerror)
 

@@ -45,6 +45,8 @@ class Watch:
         self.exits = {name: ExitView(name) for name in names}
         self._supervisor = supervisor
         self._probed = probed
+        self.plain: Callable[[str], None] = lambda interface: None
+        """Told over which interface a probe went that was not MPTCP."""
         self._due: dict[str, float] = {}
         self._served: dict[str, float] = {}
         """When the last probe began that found an exit well."""
@@ -90,6 +92,8 @@ class Watch:
             return
         old = self.exits[name]
         state, why = str(result["state"]), str(result["why"])
+        if result.get("mptcp") is False:
+            self.plain(str(result["interface"]))
         if state in _SERVES:
             self._served[name] = max(begun, self._served.get(name, begun))
             new = ExitView(name, state, float(result["rtt_ms"]), why)

@@ -117,8 +117,8 @@ def near_table(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], offer
     decide = [
         "type filter hook prerouting priority mangle + 1; policy accept;",
         f"iifname != {lan} return",
-        *_protocols(gateway),
         *_living(ends),
+        *_protocols(gateway),
         "ct state != new return",
         # The middle of a connection that conntrack did not see begin: it began outside.
         *(["tcp flags & (fin | syn | rst | ack) != syn return"] if gateway.tcp is TcpVia.TUNNEL else []),

@@ -92,8 +92,9 @@ def chosen(config: Config, reaches: Iterable[Reach], peers: Peers, health: Healt
 def ways(config: Config, snapshot: Snapshot, peers: Peers, health: Health) -> Mapping[str, tuple[Way, ...]]:
     """How each exit can be dialled right now, best first; empty for one that no path reaches.
 
-    First come paths that carry, then backups; paths in doubt come last among their like, then the one
-    whose connections open soonest comes first.
+    First come paths that let MPTCP's options through: a connection that begins elsewhere has no other path
+    ever. Of these first come paths that carry, then backups; paths in doubt come last among their like,
+    then the one whose connections open soonest comes first.
     """
     used = chosen(config, survey(config, snapshot), peers, health)
     used = [each for each in used if not each.parting]
@@ -122,7 +123,7 @@ def probe_ways(config: Config, snapshot: Snapshot, peers: Peers) -> Mapping[str,
     }
 
 
-_Order = tuple[bool, bool, bool, float, int, int]
+_Order = tuple[bool, bool, bool, bool, float, int, int]
 
 
 def _quickest(used: Iterable[Chosen]) -> float:
@@ -137,6 +138,7 @@ def _order(each: Chosen, exit_name: str, near: float, play: float) -> _Order:
     opens = path.mode in _CARRYING and cost < _OPENS * play
     return (
         exit_name in standing.unanswered,
+        bool(standing.plain),
         each.backup and not opens,
         standing.condition is Condition.DOUBT,
         cost if cost > near else 0.0,

@@ -279,6 +279,8 @@ def _endpoints(
         if endpoint.id not in ENDPOINT_IDS and EndpointFlags.IMPLICIT not in endpoint.flags
     }
     everyone = [address for addresses in peers.values() for address in addresses]
+    # Where MPTCP's options are taken out a subflow can't come up, and trying costs others theirs.
+    used = [each for each in used if not each.standing.plain] or used
     endpoints: list[Endpoint] = []
     notes: list[str] = []
     for each in sorted(used, key=lambda each: each.reach.index):

@@ -43,6 +43,8 @@ class Standing:
     """Seconds, settled: it changes only when the true one has moved by a third."""
     loss: float = 0.0
     """Share of probes lost, settled in coarse steps."""
+    plain: str = ""
+    """Why MPTCP does not work over it, though it works; empty when it does, or nobody knows."""
     unanswered: frozenset[str] = frozenset()
     """Exits that do not answer over this path although they do over another one."""
     returns: int = 0

@@ -68,4 +68,4 @@ def _judge(reach: Reach, used: Chosen | None, standing: Standing, *, carried: bo
         return State.DOWN, "no route to an exit"
     if used.backup and standing.benched:
         return State.STANDBY, f"benched: {standing.benched}"
-    return State.UP, standing.why
+    return State.UP, standing.why or standing.plain

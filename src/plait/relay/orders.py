@@ -6,6 +6,7 @@
                        {"own": [...]}            the host's addresses have changed
                        {"bar": [user, ...]}      who is not served any more: ends sessions, too
                        {"serving": {exit: exit}} which exit serves new connections meant for each
+                       {"plain": [exit, ...]}    to which exits MPTCP's SYNs get over no path: dialled in TCP
                        {"ask": id, "what": "tally" | "survey" | "probe" | "connect", ...}
                        {"drain": true}           accept no more; leave when the last session ends
     worker → control   {"ready": true}           listening, privileges dropped
@@ -18,7 +19,8 @@
                        {"fault": "..."}          can't do the job; the worker ends
 
 What is asked: ``tally`` takes nothing more; ``survey`` takes what `plait.relay.survey` says, and has the
-tally in its answer; ``probe`` takes ``exit``; ``connect`` takes
+tally in its answer; ``probe`` takes ``exit``, and with ``way`` goes over that alone and as MPTCP whatever
+"plain" said; ``connect`` takes
 ``exit`` and ``path`` (one of the ways that the worker knows) or ``way`` (as above: of a path that is
 not among them now), makes one plain TCP handshake over it, sends nothing, and answers
 ``{"connect": {"ok": bool, "rtt_ms": float or null, "why": str}}`` within two seconds.
@@ -60,6 +62,8 @@ class ExitOrder:
     secret: str = ""
     """Master key, hexadecimal."""
     mptcp: bool = True
+    plain: bool = False
+    """MPTCP's SYNs get there over no path now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

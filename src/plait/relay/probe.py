@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from plait.kernel.mptcp_info import is_mptcp
 from plait.kernel.sockets import begin_connect, close_orderly
 from plait.relay.dialer import Dial, Failure
 from plait.relay.exit import PROBE_HOST
@@ -61,10 +62,11 @@ def handshake(loop: Loop, way: Way, done: Callable[[Result], None]) -> None:
 
 
 class Probe:
-    """One probe under way; ``done`` gets ``{"state": ..., "rtt_ms": ..., "why": ...}``.
+    """One probe under way; ``done`` gets ``{"state": ..., "rtt_ms": ..., "why": ..., "mptcp": ...}``.
 
     States: ``up`` (echoed), ``foreign`` (answers, but not to us: another kind of server), ``silent``
-    (listens, does not answer: a wrong key, most likely), ``down``.
+    (listens, does not answer: a wrong key, most likely), ``down``. ``mptcp`` is whether the connection was
+    MPTCP to the end; None when there was none.
     """
 
     __slots__ = (
@@ -153,10 +155,18 @@ class Probe:
         if self._over:
             return
         self._over = True
+        mptcp = None
         if self._sock is not None:
+            mptcp = is_mptcp(self._sock)
             self._pump.loop.forget(self._sock.fileno())
             reset(self._sock)
             self._sock = None
         self._done(
-            {"state": state, "rtt_ms": round(self._rtt * 1e3, 3), "why": why, "interface": self._interface}
+            {
+                "state": state,
+                "rtt_ms": round(self._rtt * 1e3, 3),
+                "why": why,
+                "interface": self._interface,
+                "mptcp": mptcp,
+            }
         )

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from plait.kernel.mptcp_info import is_mptcp
 from plait.kernel.sockets import close_orderly
 from plait.relay.dialer import Failure
 from plait.relay.gateway import Taken, Upstream, Way, dial
@@ -87,7 +88,7 @@ class Stock:
         found: Taken | None = None
         while self._spares and found is None:
             spare = self._spares.popleft()
-            if now - spare.born < self._lifetime and _quiet(spare.sock):
+            if now - spare.born < self._lifetime and _quiet(spare.sock) and self._bonds(spare):
                 found = Taken(spare.sock, spare.way, spare.mask)
             else:
                 self._discard(spare)
@@ -97,6 +98,13 @@ class Stock:
         # The client comes first.
         self._pump.loop.soon(self._fill if self._tended else self._tend)
         return found
+
+    def _bonds(self, spare: _Spare) -> bool:
+        """Whether it can have several subflows, or a new one would be no better. One that was opened over a
+        path that takes MPTCP's options out, before that was known, is plain TCP for good."""
+        ways = self._upstream.ways
+        elsewhere = bool(ways) and ways[0] != spare.way
+        return not (elsewhere and self._upstream.mptcp) or is_mptcp(spare.sock)
 
     def close(self) -> None:
         """Keep nothing any more."""

@@ -160,7 +160,7 @@ class Worker:
 
     def _upstream(self, order: ExitOrder, job: Job) -> Upstream:
         key = _key(order.method, order.secret) if order.secret else None
-        return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp)
+        return Upstream(order.name, key, _ways(job.ways.get(order.name, [])), order.mptcp and not order.plain)
 
     def _make_proxy(self, job: Job, order: ListenOrder) -> Proxy:
         held = Pass(bytes.fromhex(order.salt), bytes.fromhex(order.proof)) if order.proof else None
@@ -264,6 +264,10 @@ class Worker:
             self._bar(frozenset(barred))
         if isinstance(serving := message.get("serving"), dict):
             self._stand_in(serving)
+        if isinstance(plain := message.get("plain"), list):
+            assert self._job is not None
+            for order in self._job.exits:
+                self._upstreams[order.name].mptcp = order.mptcp and order.name not in plain
         if isinstance(own := message.get("own"), list):
             from ipaddress import ip_address
 
@@ -299,6 +303,9 @@ class Worker:
                 # Asked across a reload: of an exit that our config has not, or no longer.
                 self._say(answer)
                 return
+            if "way" in question:
+                way = self._way_asked(question)
+                upstream = Upstream(upstream.name, upstream.key, [way] if way else [])
             Probe(
                 self.pump,
                 upstream,

@@ -66,6 +66,11 @@ def test_a_path_in_doubt_is_let_be() -> None:
     assert mended({}, way("lte", "10.2.2.78"), lacks={"10.2.2.78": 9.0}) == []
 
 
+def test_where_mptcp_does_not_work_nothing_is_mended() -> None:
+    plain = Standing(condition=Condition.UP, plain="options are taken out")
+    assert mended({"lte": plain}, way("lte", "10.2.2.78"), lacks={"10.2.2.78": 9.0}) == []
+
+
 def test_an_address_of_two_links_says_nothing_of_either() -> None:
     twins = (way("usb0", "192.168.8.100"), way("usb1", "192.168.8.100"))
     assert mended({"usb0": UP, "usb1": UP}, *twins, lacks={"192.168.8.100": 9.0}) == []

@@ -115,6 +115,10 @@ def like(rtt: float | None, loss: float = 0.0, condition: Condition = Condition.
         (Mode.HANDOVER, {"wan2": replace(like(0.02), lingering=True)}, "wan1"),
         (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.6)}, "wan1 wan2"),
         (Mode.ON, {"wan1": replace(like(0.02), benched="it is thin"), "wan2": like(0.02)}, "wan2 wan1"),
+        # MPTCP does not work over one of them: last, whatever else speaks for it
+        (Mode.ON, {"wan1": replace(like(0.02), plain="x"), "wan2": like(0.6)}, "wan2 wan1"),
+        (Mode.BACKUP, {"wan1": replace(like(0.02), plain="x"), "wan2": like(0.6)}, "wan2 wan1"),
+        (Mode.ON, {name: replace(like(0.02), plain="x") for name in ("wan1", "wan2")}, "wan1 wan2"),
         # another exit answers over wan1, this one does not
         (Mode.ON, {"wan1": replace(like(0.02), unanswered=frozenset({"attic"}))}, "wan2"),
         (Mode.ON, {"wan1": replace(like(0.02), unanswered=frozenset({"vps"}))}, "wan1 wan2"),

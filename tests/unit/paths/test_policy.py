@@ -14,6 +14,7 @@ from plait.paths.choice import ways
 from plait.paths.diff import diff
 from plait.paths.marks import TABLE_TUNNEL
 from plait.paths.model import Endpoint, EndpointFlags, HostState, Snapshot
+from plait.paths.standing import Condition, Standing
 
 from .scene import ATTIC, FAR, config, host, index, path, told, with_routes
 
@@ -93,6 +94,16 @@ def test_modes_and_health(
     configured = config(path("wan1", first), path("wan2", second))
     assert endpoints(want(configured, snapshot, health)) == expected_endpoints
     assert dialled(configured, snapshot, health) == expected_ways
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"), [((), "201 202"), (("wan1",), "202"), (("wan1", "wan2"), "201 202")]
+)
+def test_no_subflow_is_tried_where_mptcp_does_not_work(plain: tuple[str, ...], expected: str) -> None:
+    health = {name: Standing(condition=Condition.UP, plain="stripped") for name in plain}
+    state = policy.desired(config(path("wan1"), path("wan2")), WANS, ATTIC, health)
+    assert endpoints(state) == expected
+    assert any(route.table == 18801 for route in state.routes), "it is a path all the same"
 
 
 def test_an_endpoint_is_bound_to_its_link() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from plait.config.model import Mode
 from plait.paths.model import Snapshot
+from plait.paths.standing import Condition, Standing
 from plait.paths.state import states
 
 from .scene import ATTIC, config, host, path, told
@@ -45,3 +46,9 @@ def words(second: Mode, snapshot: Snapshot, health: dict[str, bool] | None = Non
 )
 def test_states(second: Mode, snapshot: Snapshot, health: dict[str, bool], expected: list[str]) -> None:
     assert words(second, snapshot, health) == expected
+
+
+def test_a_path_without_mptcp_is_up_and_says_so() -> None:
+    health = {"wan1": Standing(condition=Condition.UP, plain="options are taken out")}
+    found = states(config(path("wan1"), path("wan2")), WANS, ATTIC, health)
+    assert [(each.state.value, each.why) for each in found] == [("up", "options are taken out"), ("up", "")]

@@ -81,6 +81,25 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     made.close()
 
 
+def test_what_can_have_no_other_path_is_not_handed_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was opened over a path that takes MPTCP's options out, before anybody knew."""
+    mptcp = [False]
+    monkeypatch.setattr(warm, "is_mptcp", lambda sock: mptcp[0])
+    rig.full()
+    assert rig.stock.take() is not None, "elsewhere it would be no better"
+    rig.full()
+    rig.upstream.turn_to([SECOND, FIRST])
+    assert rig.stock.take() is None
+    rig.full(3)
+    taken = rig.stock.take()
+    assert taken is not None
+    assert taken.way == SECOND
+    mptcp[0] = True
+    rig.full(3)
+    rig.upstream.turn_to([FIRST, SECOND])
+    assert rig.stock.take() is not None, "it has the others for subflows"
+
+
 def test_it_fills_up_and_again_when_one_is_taken(rig: Rig) -> None:
     rig.full()
     taken = rig.stock.take()

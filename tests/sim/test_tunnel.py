@@ -80,6 +80,18 @@ def test_one_flow_is_never_worse_off_than_on_the_best_path(protocol: int) -> Non
     assert transfer.cuts == 0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_flow_outlives_the_losses_of_radio_links(seed: int) -> None:
+    """Each loss holds the flow up for a round trip; nothing may hold it up for longer, or it times out."""
+    woven = tunnel(LTE, seed)
+    (transfer,) = tcp(woven, 1)
+    woven.near.world.run(12)
+    rate = transfer.rate(9, 12)
+    told(f"one flow, LTE, seed {seed}", Mbit_s=rate, use=rate / total(LTE) / TCP_SHARE)
+    assert transfer.timeouts == 0
+    assert rate > 0.6 * total(LTE) * TCP_SHARE
+
+
 @pytest.mark.parametrize(
     ("name", "shapes", "load", "lost", "most"),
     [

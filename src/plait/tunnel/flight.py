@@ -272,6 +272,20 @@ class Flight:
         span = max((ack.arrived - before[1]) * 1e-6, newest.sent_at - before[2])
         return ((ack.bytes - before[0]) / span, span) if span > 0 else (0.0, 0.0)
 
+    def doubtful(self, before: float, most: int) -> list[tuple[Parcel, list[tuple[int, int]]]]:
+        """Runs in order that were sent before ``before`` and of which something is missing, oldest first,
+        about ``most`` segments: each with (offset, count) of what is missing."""
+        found: list[tuple[Parcel, list[tuple[int, int]]]] = []
+        for runs in (self._holes, self._runs):
+            for parcel in runs:
+                if parcel.sent_at >= before or most <= 0:
+                    break
+                if parcel.treatment is Treatment.ORDERED and parcel.attempt >= 0:
+                    missing = parcel.missing or [(parcel.counter, parcel.count)]
+                    found.append((parcel, [(first - parcel.counter, count) for first, count in missing]))
+                    most -= sum(count for _, count in missing)
+        return found
+
     def abandon(self) -> Verdict:
         """The path has fallen silent: all that is under way is taken for lost."""
         verdict = Verdict()

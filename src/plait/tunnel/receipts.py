@@ -2,9 +2,10 @@
 
 An ACK that comes soon makes a loss known soon, but every ACK is a datagram against the
 stream. So one is due 10 ms after the first datagram that asks for it, or as soon as 256 KiB
-have come, which keeps the sender's view fresh at Gbit/s. A thin stream without a gap waits
-40 ms, if nobody would send it again anyway. Datagrams that carry nothing but ACKs and echoes
-are listed but ask for nothing: two ends would keep each other awake.
+have come, which keeps the sender's view fresh at Gbit/s; and after 2 ms when something that is
+kept in order has just been found missing. A thin stream without a gap waits 40 ms, if nobody
+would send it again anyway. Datagrams that carry nothing but ACKs and echoes are listed but ask
+for nothing: two ends would keep each other awake.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from plait.tunnel.frames import MOST_RANGES, Ack, Treatment
 
 DELAY = 0.010
 """Seconds that an ACK waits."""
+GAP_DELAY = 0.002
+"""Seconds that it waits when something is missing that was not before: a flow stands still behind it."""
 THIN_DELAY = 0.040
 """Seconds that it waits where less than `THIN` datagrams have come, none in order and none is missing."""
 THIN = 4
@@ -23,7 +26,7 @@ BYTES = 256 * 1024
 class Receipts:
     """The datagrams of one path."""
 
-    __slots__ = ("_arrived", "_asked", "_bytes", "_news", "_path", "_ranges", "_since", "_soon")
+    __slots__ = ("_arrived", "_asked", "_bytes", "_gap", "_news", "_path", "_ranges", "_since", "_soon")
 
     def __init__(self, path: int) -> None:
         self._path = path
@@ -34,6 +37,7 @@ class Receipts:
         self._since = 0
         self._news = 0
         self._soon = False
+        self._gap = False
 
     def add(self, counter: int, count: int, size: int, treatment: Treatment | None, now: float) -> None:
         """Datagrams ``counter`` to ``counter + count - 1`` came, ``size`` bytes in all.
@@ -48,6 +52,7 @@ class Receipts:
             self._arrived = now
         elif not ranges or counter > ranges[-1][1]:
             self._soon = self._soon or bool(ranges)
+            self._gap = self._gap or (bool(ranges) and treatment is Treatment.ORDERED)
             ranges.append([counter, end])
             self._arrived = now
             if len(ranges) > MOST_RANGES:
@@ -86,6 +91,8 @@ class Receipts:
             return None
         if self._since >= BYTES:
             return self._asked
+        if self._gap:
+            return self._asked + GAP_DELAY
         return self._asked + (THIN_DELAY if self._news < THIN and not self._soon else DELAY)
 
     def ack(self, now: float) -> Ack:
@@ -94,6 +101,7 @@ class Receipts:
         self._since = 0
         self._news = 0
         self._soon = False
+        self._gap = False
         return Ack(
             self._path,
             int((now - self._arrived) * 1e6),

@@ -37,6 +37,7 @@ class Way:
     """One path as the sender sees it."""
 
     __slots__ = (
+        "doubt_at",
         "flight",
         "grace",
         "heard_at",
@@ -63,6 +64,8 @@ class Way:
         self.silent_since = now
         self.grace = 0.0
         """Seconds of patience beyond what its round trips suggest: it has stalled and come back."""
+        self.doubt_at = now
+        """When what is late on it is to be looked for again."""
         self.heard_at = now
         """When something came back last."""
         self.probe_at = now

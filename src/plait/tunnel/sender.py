@@ -34,6 +34,11 @@ PROBE_LAST = 1.0
 """Seconds between probes of a silent path: first, and at most."""
 CHECK_EVERY = 0.005
 """Seconds between two looks for silent paths."""
+DOUBT = 0.005
+"""Seconds beyond a round trip, its variation and the delay of an ACK after which something in order is sent
+once more: what was sent last may be lost, and then no ACK of anything later tells."""
+MOST_DOUBTED = 16
+"""Segments of one path that are doubted in one round trip: its oldest are those that others wait for."""
 MOST_GRACE = 0.300
 """Seconds by which a path that has stalled before is waited for longer, at most."""
 GRACE_FADES = 0.999
@@ -404,6 +409,8 @@ class Sender:
                 continue
             late = now - self._silent_at(way)
             if late < 0:
+                if now >= way.doubt_at:
+                    self._doubt(way, now)
                 continue
             if late > _STARVED:
                 # It is we who have been silent: first read what may have come in the meantime.
@@ -416,6 +423,36 @@ class Sender:
                 way.probe_at = now
             self._settle(way.flight.abandon())
             self._renew()
+
+    def _doubt(self, way: Way, now: float) -> None:
+        """Send once more what should have been acknowledged by now; whichever comes first is taken."""
+        patience = self._doubt_after(way)
+        if patience is None:
+            return
+        doubted = way.flight.doubtful(now - patience, MOST_DOUBTED)
+        if not doubted:
+            return
+        way.doubt_at = now + way.pace.estimate.srtt
+        for parcel, missing in doubted:
+            if parcel.attempt >= MOST_ATTEMPTS:
+                continue
+            # The copies answer for the segments from now on.
+            self._loads[parcel.token].open += len(missing) - 1
+            attempt, parcel.attempt = parcel.attempt, -1
+            for offset, count in missing:
+                again = parcel.copy(parcel.path)
+                again.first += offset
+                again.number += offset
+                again.count = count
+                again.attempt = attempt + 1
+                self._resend.append(again)
+
+    def _doubt_after(self, way: Way) -> float | None:
+        """Seconds from its sending; None where there is no other path, or no round trip is known."""
+        estimate = way.pace.estimate
+        if not estimate.srtt or len(self._usable) < 2:
+            return None
+        return estimate.srtt + max(3 * estimate.rttvar, DOUBT) + DELAY + DOUBT
 
     @staticmethod
     def _silent_at(way: Way) -> float:
@@ -442,7 +479,12 @@ class Sender:
             times += (way.pace.next_at - AHEAD for way in self._usable if way.flight.bytes < way.pace.window)
         for way in self._ways.values():
             if not way.flight.idle:
+                oldest = way.flight.oldest
                 times.append(max(self._silent_at(way), self._check_at))
+                if oldest.treatment is Treatment.ORDERED and oldest.attempt >= 0:
+                    patience = self._doubt_after(way)
+                    if patience is not None:
+                        times.append(max(oldest.sent_at + patience, way.doubt_at, self._check_at))
             if way.silent and way.up:
                 times.append(way.probe_at)
         best = [self._best] if self._best else []

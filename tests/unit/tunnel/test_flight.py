@@ -150,3 +150,26 @@ def test_every_datagram_is_delivered_or_lost_and_no_byte_is_left(counts: list[in
     done += (each.token for each in verdict.done)
     assert sorted(done) == list(range(len(counts)))
     assert delivered + lost + verdict.lost_datagrams == total
+
+
+def test_what_is_late_is_doubted_oldest_first() -> None:
+    under_way = flight(10, 5, 5, 5, gap=0.010)
+    assert under_way.doubtful(0.0, 16) == []
+    found = under_way.doubtful(0.015, 16)
+    assert [(each.token, missing) for each, missing in found] == [(0, [(0, 10)]), (1, [(0, 5)])]
+    assert [each.token for each, _ in under_way.doubtful(1.0, 10)] == [0], "so many segments at a time"
+    under_way.on_ack(ack((5, 6), (0, 2)), 1.0, 0.020)
+    under_way.on_ack(ack((10, 14), (5, 6), (0, 2)), 1.0, 0.020)
+    (hole, missing), *rest = under_way.doubtful(1.0, 16)
+    assert (hole.token, missing) == (0, [(3, 2), (7, 3)]), "of a run with holes what is missing"
+    hole.attempt = -1
+    assert (
+        [each.token for each, _ in under_way.doubtful(1.0, 16)] == [each.token for each, _ in rest] == [2, 3]
+    )
+
+
+def test_what_need_not_be_in_order_is_never_doubted() -> None:
+    under_way = Flight()
+    under_way.sent(Parcel(0, 1, 0, 4, 100, Treatment.LOOSE, 0, 0, 0), 0, 0.0)
+    under_way.sent(Parcel(0, 2, 0, 4, 100, Treatment.ORDERED, 2, 0, -1), 4, 0.0)
+    assert under_way.doubtful(1.0, 16) == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.tunnel.frames import MOST_RANGES, Ack, Treatment, decode, encode
-from plait.tunnel.receipts import BYTES, DELAY, THIN, THIN_DELAY, Receipts
+from plait.tunnel.receipts import BYTES, DELAY, GAP_DELAY, THIN, THIN_DELAY, Receipts
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,16 @@ def test_a_gap_is_told_soon() -> None:
     assert receipts.deadline() == 1.0 + THIN_DELAY
     receipts.add(2, 1, 100, Treatment.LOOSE, 1.001)
     assert receipts.deadline() == 1.0 + DELAY
+
+
+def test_a_gap_in_what_is_kept_in_order_is_told_sooner() -> None:
+    receipts = Receipts(3)
+    receipts.add(0, 1, 100, Treatment.ORDERED, 1.0)
+    receipts.add(2, 1, 100, Treatment.ORDERED, 1.001)
+    assert receipts.deadline() == 1.0 + GAP_DELAY
+    receipts.ack(1.002)
+    receipts.add(3, 1, 100, Treatment.ORDERED, 1.003)
+    assert receipts.deadline() == 1.003 + DELAY, "it has been told"
 
 
 def test_what_it_says() -> None:

@@ -104,6 +104,40 @@ def test_lost_segments_are_sent_again_a_few_times() -> None:
     assert {(run.lane, run.number, run.first, run.count) for run in driver.sent} == {(first.lane, 0, 0, 1)}
 
 
+def test_the_last_of_a_burst_is_doubted_before_its_path_is_silent() -> None:
+    """Nothing later was sent there whose ACK could tell that it is lost."""
+    driver = Driver(2, Wish.ORDERED)
+    for path in (0, 1):
+        driver.sender.set_path(1 - path, 0.0, mode=Mode.OFF)
+        driver.sender.set_path(path, 0.0, mode=Mode.ON)
+        driver.sender.offer(TCP, path, 2, 1500, 0.0)
+        driver.poll(0.0)
+        driver.ack(path, 0, driver.counters[path] - 1, 0.040)
+    assert sorted(driver.sender.released()) == [0, 1]
+    driver.sender.set_path(0, 0.05, mode=Mode.ON)
+    driver.sender.offer(TCP, 7, 3, 1500, 1.0)
+    driver.sent.clear()
+    driver.poll(1.0)
+    lost = driver.sent[0].path
+    driver.sent.clear()
+    now, asked = 1.0, 0
+    while not driver.sent and now < 2.0:
+        due = driver.sender.deadline()
+        assert due is not None
+        now = max(now, due) + 0.0001
+        asked += 1
+        driver.poll(now)
+    assert 1.040 < now < 1.150
+    assert asked < 20, "it says when to come back"
+    again = [run for run in driver.poll(now + 0.02) + driver.sent if run.attempt == 1]
+    assert sorted(number for run in again for number in range(run.first, run.first + run.count)) == [0, 1, 2]
+    assert not driver.sender.way(lost).silent  # type: ignore[union-attr]
+    for path in (1 - lost, lost):
+        driver.ack(path, 0, driver.counters[path] - 1, now + 0.060)
+    assert driver.sender.released() == [7]
+    assert driver.sender.deadline() is None
+
+
 def test_loose_segments_are_not_sent_again() -> None:
     driver = Driver(2, Wish.BOND)
     driver.sender.offer(BULK, 7, 1, 1500, 0.0)

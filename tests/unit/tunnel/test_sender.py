@@ -129,9 +129,9 @@ def test_the_last_of_a_burst_is_doubted_before_its_path_is_silent() -> None:
         driver.poll(now)
     assert 1.040 < now < 1.150
     assert asked < 20, "it says when to come back"
+    assert not driver.sender.way(lost).silent  # type: ignore[union-attr]
     again = [run for run in driver.poll(now + 0.02) + driver.sent if run.attempt == 1]
     assert sorted(number for run in again for number in range(run.first, run.first + run.count)) == [0, 1, 2]
-    assert not driver.sender.way(lost).silent  # type: ignore[union-attr]
     for path in (1 - lost, lost):
         driver.ack(path, 0, driver.counters[path] - 1, now + 0.060)
     assert driver.sender.released() == [7]

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from types import ModuleType
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ VERBS = {
     "doctor": "examine this host and every path; say what is wrong and what to do",
     "status": "show what is going on",
     "connections": "show the sessions, with the subflows of each",
+    "top": "show paths, sessions, devices and events live",
     "paths": "show the paths, or set the mode of one while plait runs",
     "keygen": "make a strong password",
     "import": "turn another program's config into one of plait's",
@@ -46,6 +48,10 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Names may hold letters that this locale has not: better a question mark than no answer.
+            stream.reconfigure(errors="replace")
     try:
         return _run(given)
     except PlaitError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import asdict
 
 from plait.config.values import suggest
 from plait.control.events import MOST, Events
 from plait.control.report import Question, Reporter
 from plait.control.server import Request, Routes, UnknownName
 from plait.control.sessions import Wanted
+from plait.control.snapshot import plain
 from plait.errors import UsageError
 from plait.relay.rows import SORTS
 
@@ -43,6 +43,7 @@ class Answers:
             ("GET", "/v1/events"): self._later_events,
             ("GET", "/v1/paths"): self._paths,
             ("GET", "/v1/picture"): self._picture,
+            ("GET", "/v1/history"): self._history,
             ("GET", "/v1/stream"): self._stream,
             ("POST", "/v1/paths/*"): self._mode,
             ("POST", "/v1/stop"): self._end,
@@ -53,7 +54,8 @@ class Answers:
         return {"pulse": self._page_pulse, "status": self._page_status, "mode": self._page_mode}
 
     async def _status(self, request: Request) -> object:
-        return (await self._reporter.status(self._question(request.query))).to_json()
+        again = "every" in request.query
+        return (await self._reporter.status(self._question(request.query, again=again))).to_json()
 
     async def _connections(self, request: Request) -> object:
         query = {"connections": str(_LISTED), **request.query}
@@ -63,8 +65,8 @@ class Answers:
         return {
             "at": status.at,
             "matched": status.matched,
-            "connections": [asdict(each) for each in status.connections],
-            "clients": [asdict(each) for each in status.clients],
+            "connections": [plain(each) for each in status.connections],
+            "clients": [plain(each) for each in status.clients],
         }
 
     async def _later_events(self, request: Request) -> object:
@@ -73,10 +75,13 @@ class Answers:
         question = self._question({"events": str(MOST), **query})
         if wait:
             await self._events.more(question.since, wait)
-        return {"events": [asdict(each) for each in self._events.since(question.since, question.events)]}
+        return {"events": [plain(each) for each in self._events.since(question.since, question.events)]}
 
     async def _paths(self, _: Request) -> object:
-        return {"paths": [asdict(each) for each in self._reporter.pulse()]}
+        return {"paths": [plain(each) for each in self._reporter.pulse()]}
+
+    async def _history(self, _: Request) -> object:
+        return {"every": 1.0, "paths": self._reporter.history()}
 
     async def _picture(self, _: Request) -> object:
         return self._reporter.picture().to_json()
@@ -113,7 +118,7 @@ class Answers:
         return {"pid": self._stop()}
 
     async def _page_pulse(self, _: Mapping[str, object]) -> object:
-        return [asdict(each) for each in self._reporter.pulse()]
+        return [plain(each) for each in self._reporter.pulse()]
 
     async def _page_status(self, question: Mapping[str, object]) -> object:
         query = {key: value for key, value in question.items() if key in _KEYS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,9 +43,11 @@ from plait.relay.rows import CountRow, PathRow
 
 _EVERY = 1.0
 """Seconds over which rates are taken."""
+_REMEMBERED = 300
+"""Seconds of them that are kept."""
 _LOOKS = 256
 """Connections of each worker whose subflows are looked at for one answer."""
-_FEW_LOOKS = 32
+_FEW_LOOKS = 8
 """The same beside those that are listed, for one who asks once a second."""
 _STALE = 5.0
 """Seconds after which what workers know of rates is too old: they are asked twice."""
@@ -95,6 +98,7 @@ class Reporter:
         self._neighbourhood = Neighbourhood(host.neighbours)
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
         self._rates: dict[str, tuple[int, int]] = {}
+        self._history: dict[str, deque[tuple[int, int]]] = {}
         self.users: Callable[[], tuple[UserStatus, ...]] = tuple
         """How the users of our exit stand."""
         self.configured: dict[str, Mode] = {}
@@ -134,6 +138,9 @@ class Reporter:
                 for name, count in counters.items()
                 if name in before
             }
+            for interface in {path.interface for path in self._keeper.config.paths}:
+                sent, received = self._rates.get(interface, (0, 0))
+                self._history.setdefault(interface, deque(maxlen=_REMEMBERED)).append((received, sent))
 
     async def status(self, question: Question) -> Status:
         """The snapshot."""
@@ -168,6 +175,12 @@ class Reporter:
     def pulse(self) -> tuple[PathStatus, ...]:
         """The paths alone: nobody is asked, so subflows are not counted."""
         return self._paths([])
+
+    def history(self) -> dict[str, list[tuple[int, int]]]:
+        """Rates of the paths' links in the last minutes, one each second: received and sent, in bits a
+        second."""
+        paths = self._keeper.config.paths
+        return {path.name: list(self._history.get(path.interface, ())) for path in paths}
 
     def addresses(self, device: str) -> tuple[str, ...]:
         """Of a client of the LAN, given by name, MAC or address; as it is when nobody is known by that."""

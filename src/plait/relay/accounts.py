@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from plait.relay.pump import Session
 from plait.relay.rows import plain
@@ -16,39 +16,38 @@ OTHERS = "others"
 
 
 class Accounts:
-    """Sums by what ``key`` says of a session; those of which it says nothing are left out."""
+    """Sums by client address, and by exit (at an exit itself there are none). Summed up in one go, as that
+    is done once a second where somebody watches."""
 
-    def __init__(self, key: Callable[[Session], str]) -> None:
-        self._key = key
-        self._ended: dict[str, Counts] = {}
+    def __init__(self) -> None:
+        self._clients: dict[str, Counts] = {}
+        self._exits: dict[str, Counts] = {}
 
     def ended(self, session: Session) -> None:
         """A session is over."""
-        key = self._key(session)
-        if key:
-            _add(_place(self._ended, key), session)
+        up, down = session.up.count, session.down.count
+        _add(_place(self._clients, plain(session.peer)), 0, up, down)
+        if session.exit:
+            _add(_place(self._exits, session.exit), 0, up, down)
 
-    def counts(self, live: Iterable[Session]) -> dict[str, Counts]:
-        """By key, with the sessions that are open."""
-        found = {key: list(counts) for key, counts in self._ended.items()}
-        name = self._key
+    def counts(self, live: Iterable[Session]) -> tuple[dict[str, Counts], dict[str, Counts], int, int]:
+        """By client and by exit, with the sessions that are open; and the payload of these, up and down."""
+        clients = {key: list(counts) for key, counts in self._clients.items()}
+        exits = {key: list(counts) for key, counts in self._exits.items()}
+        # As they are spelled: there are far fewer clients than sessions.
+        peers: dict[str, Counts] = {}
+        all_up = all_down = 0
         for session in live:
-            key = name(session)
-            if key:
-                counts = _place(found, key)
-                counts[0] += 1
-                _add(counts, session)
-        return found
-
-
-def by_client() -> Accounts:
-    """By the address that a session came from."""
-    return Accounts(lambda session: plain(session.peer))
-
-
-def by_exit() -> Accounts:
-    """By the exit that it goes to; nothing at the exit itself."""
-    return Accounts(lambda session: session.exit)
+            up, down, exit_name = session.up.count, session.down.count, session.exit
+            all_up += up
+            all_down += down
+            counts = peers.get(session.peer)
+            if counts is None:
+                counts = peers[session.peer] = _place(clients, plain(session.peer))
+            _add(counts, 1, up, down)
+            if exit_name:
+                _add(_place(exits, exit_name), 1, up, down)
+        return clients, exits, all_up, all_down
 
 
 def _place(found: dict[str, Counts], key: str) -> Counts:
@@ -60,7 +59,8 @@ def _place(found: dict[str, Counts], key: str) -> Counts:
     return counts
 
 
-def _add(counts: Counts, session: Session) -> None:
+def _add(counts: Counts, opened: int, up: int, down: int) -> None:
+    counts[0] += opened
     counts[1] += 1
-    counts[2] += session.up.count
-    counts[3] += session.down.count
+    counts[2] += up
+    counts[3] += down

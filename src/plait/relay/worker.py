@@ -21,7 +21,7 @@ from plait.kernel import logs
 from plait.kernel.congestion import choose
 from plait.kernel.sockets import pack
 from plait.relay import privileges
-from plait.relay.accounts import by_client, by_exit
+from plait.relay.accounts import Accounts
 from plait.relay.admission import Admission
 from plait.relay.dialer import Failure
 from plait.relay.evidence import Evidence
@@ -68,7 +68,7 @@ class Worker:
         self.pump = Pump(self.loop, self._session_ended)
         self.tally = Tally()
         self._survey = Survey(self.pump)
-        self._clients, self._exits = by_client(), by_exit()
+        self._accounts = Accounts()
         self._listeners: list[Listener] = []
         self._interceptors: list[Interceptor] = []
         self._proxies: list[Proxy] = []
@@ -336,6 +336,7 @@ class Worker:
     def _figures(self) -> JsonObject:
         tally = self.tally
         live = self.pump.sessions
+        clients, exits, up, down = self._accounts.counts(live)
         return {
             "pid": os.getpid(),
             "open": len(live),
@@ -344,10 +345,10 @@ class Worker:
             "outcomes": dict(tally.outcomes),
             "strangers": dict(tally.strangers),
             "users": self._users.counts(live),
-            "clients": self._clients.counts(live),
-            "exits": self._exits.counts(live),
-            "up_bytes": tally.up_bytes + sum(session.up.count for session in live),
-            "down_bytes": tally.down_bytes + sum(session.down.count for session in live),
+            "clients": clients,
+            "exits": exits,
+            "up_bytes": tally.up_bytes + up,
+            "down_bytes": tally.down_bytes + down,
         }
 
     def _say(self, message: JsonObject) -> None:
@@ -416,8 +417,8 @@ class Worker:
         if self._evidence is not None:
             self._evidence.forget(session)
         self._survey.forget(session)
-        for accounts in (self._users, self._clients, self._exits):
-            accounts.ended(session)
+        self._users.ended(session)
+        self._accounts.ended(session)
         tally.outcomes[outcome.value] += 1
         tally.up_bytes += session.up.count
         tally.down_bytes += session.down.count

@@ -28,6 +28,9 @@ class Reporter:
     def pulse(self) -> tuple[PathStatus, ...]:
         return (PATH,)
 
+    def history(self) -> dict[str, list[tuple[int, int]]]:
+        return {"wan1": [(1, 2)]}
+
     def addresses(self, device: str) -> tuple[str, ...]:
         return {"phone": ("192.168.5.7", "fd78::7")}.get(device, (device,))
 
@@ -64,7 +67,9 @@ def house() -> House:
 def test_the_status_lists_no_sessions_unless_asked(house: House) -> None:
     assert house.ask("GET", "/v1/status")["role"] == "gateway"
     house.ask("GET", "/v1/status", {"connections": "5", "events": "0", "clients": "7", "sort": "age"})
-    first, second = house.reporter.questions
+    house.ask("GET", "/v1/status", {"every": "1"})
+    first, second, third = house.reporter.questions
+    assert (second.again, third.again) == (False, True)
     assert (first.sessions.limit, first.events, first.clients, first.again) == (0, 20, 100, False)
     assert (second.sessions.limit, second.sessions.sort, second.events, second.clients) == (5, "age", 0, 7)
 
@@ -134,6 +139,7 @@ def test_modes(house: House) -> None:
         house.ask("POST", "/v1/paths/wan1")
     assert house.modes == [("wan1", "backup")]
     assert house.ask("GET", "/v1/paths")["paths"][0]["interface"] == "eth1"
+    assert house.ask("GET", "/v1/history") == {"every": 1.0, "paths": {"wan1": [(1, 2)]}}
     assert house.ask("POST", "/v1/stop") == {"pid": 4711}
 
 

@@ -149,11 +149,21 @@ class Haul:
     # In.
 
     def run(
-        self, path: int, counter: int, frames: list[bytes], wire: int, other: Callable[[bytes], None]
+        self,
+        path: int,
+        counter: int,
+        frames: list[bytes],
+        wire: int,
+        other: Callable[[bytes], None],
+        waited: float = 0.0,
     ) -> None:
         """Frames with consecutive counters came on a path, in datagrams of ``wire`` bytes (the last maybe
-        less). Those that are not DATA are given to ``other``. Raises `Malformed`."""
-        now = time.monotonic()
+        less). Those that are not DATA are given to ``other``. Raises `Malformed`.
+
+        They came ``waited`` seconds ago. On a busy machine that can be more than the whole way took, and
+        says nothing about the path.
+        """
+        now = time.monotonic() - waited
         at, total = 0, len(frames)
         while at < total:
             frame = frames[at]

@@ -306,6 +306,7 @@ class Home:
             self._check_trust(letter)
         data = letter.data
         size = letter.size or len(data)
+        waited = letter.waited()
         run = guest.session.opening.open_run(data, size)
         self._tally.faults(run, letter.peer[0])
 
@@ -325,7 +326,7 @@ class Home:
             lodger = guest.lodger
             if lodger is not None and lodger.haul is not None:
                 lodger.seen = guest.heard
-                lodger.haul.run(path, first, frames, size, partial(other, path))
+                lodger.haul.run(path, first, frames, size, partial(other, path), waited)
             else:
                 for frame in frames:
                     other(path, frame)

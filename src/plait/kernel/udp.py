@@ -9,6 +9,7 @@ import errno
 import socket
 import struct
 import sys
+import time
 from typing import NamedTuple
 
 from plait.kernel.sockets import IP_BIND_ADDRESS_NO_PORT, IP_TRANSPARENT, IPV6_TRANSPARENT
@@ -36,6 +37,7 @@ _CONTROL = (
     socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + socket.CMSG_SPACE(4) + 64
 )
 _LARGEST = 65535
+_MOST_WAITED = 0.5
 _BUFFER = 4 << 20
 """Bytes that the kernel may keep for us each way, as far as it lets us."""
 
@@ -60,6 +62,12 @@ class Letter(NamedTuple):
     """When it came, by the kernel: nanoseconds of the real-time clock; 0 when that is not known."""
     size: int = 0
     """Where the kernel has joined several datagrams: the length of each but the last; else 0."""
+
+    def waited(self) -> float:
+        """Seconds for which it has lain in the kernel's queue; 0 when that is not known, or the clock was
+        set meanwhile."""
+        waited = (time.time_ns() - self.at) * 1e-9
+        return waited if self.at and 0.0 < waited < _MOST_WAITED else 0.0
 
 
 def open_path(remote: str, port: int, *, local: str, interface: str) -> socket.socket:

@@ -97,3 +97,10 @@ def test_a_segment_cut_within_its_head_is_no_end(place: Place) -> None:
     whole = frame(0, packet() + bytes(100), segments=Segments.UDP)
     with pytest.raises(Malformed):
         place.come(whole, bytes((whole[0] | LAST,)) + whole[1:7])
+
+
+def test_what_has_waited_in_the_kernel_came_before(place: Place) -> None:
+    place.haul.run(0, 0, [frame(0, packet())], 100, place.others.append, waited=0.25)
+    [ack] = place.haul.receiver.acks(time.monotonic() + 1.0)
+    assert 0.25e6 <= ack.held - 1e6 < 10e6
+    assert ack.arrived <= (time.monotonic() - 0.25) * 1e6

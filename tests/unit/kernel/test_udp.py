@@ -84,3 +84,15 @@ def test_a_path_that_is_not_there(local: str, interface: str, code: int) -> None
 def test_a_port_is_one_doors() -> None:
     with open_door("127.0.0.1", 0) as door, pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
         open_door("127.0.0.1", door.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("ago", "known"),
+    [(0.1, True), (-1.0, False), (3.0, False)],
+    ids=["waited", "the clock was set back", "the clock was set forward"],
+)
+def test_a_letter_tells_how_long_it_has_waited(ago: float, known: bool) -> None:
+    at = time.time_ns() - int(ago * 1e9)
+    waited = Letter(b"", ("", 0), b"", at).waited()
+    assert ago <= waited < ago + 0.4 if known else waited == 0.0
+    assert Letter(b"", ("", 0), b"", 0).waited() == 0.0

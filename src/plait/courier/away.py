@@ -343,6 +343,7 @@ class Away:
         if session is None:
             raise Malformed("of no session")
         size = letter.size or len(data)
+        waited = letter.waited()
         run = session.opening.open_run(data, size)
         self._tally.faults(run, line.way.remote)
         current = session is self._session
@@ -355,7 +356,7 @@ class Away:
             if path != line.number:
                 raise Malformed("of another path")
             if self.near is not None:
-                self.near.haul.run(path, first, frames, size, other)
+                self.near.haul.run(path, first, frames, size, other, waited)
             else:
                 for frame in frames:
                     other(frame)

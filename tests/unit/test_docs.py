@@ -26,6 +26,7 @@ from plait.control.snapshot import (
     UserStatus,
     WorkerStatus,
 )
+from plait.control.tunnel_status import TunnelPathStatus, TunnelStatus
 from plait.paths.state import State
 from plait.relay.dialer import Failure
 from plait.relay.pump import Outcome
@@ -143,6 +144,8 @@ def test_no_verb_is_described_that_does_not_exist() -> None:
         (Datagrams, "## `datagrams`"),
         (ExitStatus, "## `exits`"),
         (PathStatus, "## `paths`"),
+        (TunnelStatus, "## `tunnels`"),
+        (TunnelPathStatus, "## `tunnels`"),
         (UserStatus, "## `users`"),
         (Connection, "## `connections`"),
         (SubflowStatus, "## `connections`"),

@@ -13,10 +13,12 @@ from pathlib import Path
 from plait.cli.service import run_dir
 from plait.control.keeper import restore
 from plait.control.rundir import RunDir, running
+from plait.control.tunnel import ALIAS
 from plait.errors import KernelError, MissingCapability, PlaitError
 from plait.kernel import nft
 from plait.kernel.capabilities import has_net_admin
 from plait.kernel.linux import Host
+from plait.kernel.tun import ours, remove
 from plait.paths.changes import Change, DropTable
 from plait.paths.diff import teardown
 from plait.paths.marks import NFT_FAR_TABLE, NFT_NEAR_TABLE
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         changes = teardown(host.observe(Interest(sysctls=tuple(remembered))))
         interception = [change for change in changes if isinstance(change, DropTable)]
         failures = _apply(host, interception)
-        _drop_tunnel_tables()
+        _end_courier(rundir)
+        _drop_tunnels()
         # Workers that a killed control left: nobody else will ever end them. The LAN is led to them no more,
         # and they still have the subflows on which to tell the exit.
         _end_orphans(rundir)
@@ -70,8 +73,22 @@ def _apply(host: Host, changes: Sequence[Change]) -> list[KernelError]:
     return host.apply(changes)
 
 
-def _drop_tunnel_tables() -> None:
-    """Tables that a killed plait has left; their device went with it."""
+def _end_courier(rundir: RunDir) -> None:
+    pid = rundir.signal_courier(signal.SIGTERM)
+    if pid is not None:
+        sys.stdout.write(f"# ending the courier of a plait that was killed: {pid}\n")
+    deadline = time.monotonic() + _PATIENCE
+    while rundir.orphan_courier() is not None:
+        if time.monotonic() > deadline:
+            rundir.signal_courier(signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _drop_tunnels() -> None:
+    """Tables and devices that a killed plait has left."""
+    for device in ours(ALIAS):
+        sys.stdout.write(f"ip link delete {device.name}\n")
+        remove(device.index)
     question = nft.NftQuestion()
     try:
         for table in (NFT_NEAR_TABLE, NFT_FAR_TABLE):

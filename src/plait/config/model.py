@@ -56,6 +56,17 @@ class UdpVia(Enum):
     """UDP only, one datagram a packet as Shadowsocks does it; the rest as with ``direct``."""
 
 
+class OwnVia(Enum):
+    """What the gateway itself sends through the tunnel."""
+
+    DIRECT = "direct"
+    """Nothing."""
+    DNS = "dns"
+    """Questions to DNS servers outside."""
+    TUNNEL = "tunnel"
+    """All that it would carry for the LAN."""
+
+
 class WhenExitLost(Enum):
     """What becomes of the LAN while no exit answers."""
 
@@ -158,6 +169,8 @@ class Gateway:
     """How TCP is carried."""
     udp: UdpVia = UdpVia.TUNNEL
     """How the rest is carried. Where no exit serves a tunnel, it is routed as without plait."""
+    own: OwnVia = OwnVia.DIRECT
+    """What the gateway itself sends through the tunnel. It is never blocked."""
     when_exit_lost: WhenExitLost = WhenExitLost.DIRECT
     """``direct`` lets the LAN out without plait while no exit answers; ``block`` does not."""
     bypass: tuple[IPNetwork, ...] = ()

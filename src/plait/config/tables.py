@@ -128,6 +128,7 @@ def _gateway(table: Table) -> model.Gateway:
         intercept=table.take("intercept", values.word(model.Intercept), _GATEWAY.intercept),
         tcp=table.take("tcp", values.word(model.TcpVia), _GATEWAY.tcp),
         udp=table.take("udp", values.word(model.UdpVia), _GATEWAY.udp),
+        own=table.take("own", values.word(model.OwnVia), _GATEWAY.own),
         when_exit_lost=table.take("when_exit_lost", values.word(model.WhenExitLost), _GATEWAY.when_exit_lost),
         bypass=table.take("bypass", _NETWORKS, _GATEWAY.bypass),
         port=table.take("port", values.port, _GATEWAY.port),

@@ -95,6 +95,10 @@ class Courier:
         """Told when an exit has given our tunnel addresses, and an MTU."""
         self.offered: Callable[[str, bool], None] | None = None
         """Told whether an exit serves a tunnel."""
+        self.lodger: Callable[[list[str], int], None] | None = None
+        """Told the addresses of a gateway at our exit, and the bytes of a packet that fits through to it."""
+        self.started: Callable[[int], None] | None = None
+        """Told the pid of each that is started."""
         self.restarts = 0
         """Couriers that died and were replaced."""
 
@@ -311,6 +315,8 @@ class Courier:
             theirs.close()
             if self._lender is not None:
                 self._lender.theirs.close()
+        if self.started is not None:
+            self.started(process.pid)
         reader, channel = await asyncio.open_unix_connection(sock=ours)
         running = _Process(process, channel, asyncio.get_running_loop().create_future(), {})
         self._running = running
@@ -392,6 +398,9 @@ class Courier:
             case {"tunnel": {"exit": str(name), "addresses": list(addresses), "mtu": int(mtu)}}:
                 if self.lodged is not None:
                     self.lodged(name, [str(address) for address in addresses], mtu)
+            case {"lodger": {"addresses": list(addresses), "mtu": int(mtu)}}:
+                if self.lodger is not None:
+                    self.lodger([str(address) for address in addresses], mtu)
             case {"session": {"exit": str(name), "state": str(state), "why": str(why)}}:
                 self._listener.session(name, state == "up", why)
 

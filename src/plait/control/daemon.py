@@ -31,7 +31,7 @@ from plait.control.ladder import Ladder
 from plait.control.loading import demand, load_for, ready
 from plait.control.mender import Mender
 from plait.control.modes import Modes
-from plait.control.names import AGAIN, Names
+from plait.control.names import AGAIN, LOST, Names
 from plait.control.notify import notify
 from plait.control.report import Reporter
 from plait.control.rundir import RunDir
@@ -50,6 +50,10 @@ from plait.paths.state import states
 from plait.relay.orders import Job, JsonObject, Lacking, Traffic
 
 log = logging.getLogger("plait")
+
+
+_PATIENCE = 3.0
+"""Seconds that a former courier may take to end."""
 
 
 class Daemon:
@@ -112,6 +116,8 @@ class Daemon:
         self._tunnel = TunnelHost(self._tunnel_changed)
         self._courier.lodged = self._tunnel.lodged
         self._courier.offered = self._tunnel_offered
+        self._courier.lodger = self._tunnel.lodger
+        self._courier.started = self._rundir.remember_courier
         self._serving = Serving(self._judgement, self._keeper, self._supervisor.tell, self._courier.serving)
         self._mender = Mender(self._keeper)
         self._ladder = Ladder(self._keeper)
@@ -181,11 +187,23 @@ class Daemon:
         # After the kernel's parameters: accepted sockets get the buffers that the listening one had first.
         self._open_doors(config)
         await self._supervisor.renew(workers(config))
+        await self._end_former_courier()
         await self._renew_courier(config)
         self._keeper.reconcile()
         orphans = self._rundir.signal_orphans(signal.SIGUSR1, self._supervisor.pids)
         if orphans:
             log.info("%d workers of a former plait finish their sessions", orphans)
+
+    async def _end_former_courier(self) -> None:
+        """It has gone on since its control was killed; two at once would take each other's datagrams."""
+        if self._rundir.signal_courier(signal.SIGTERM) is None:
+            return
+        log.info("the courier of a former plait makes room for a new one")
+        until = time.monotonic() + _PATIENCE
+        while self._rundir.orphan_courier() is not None:
+            if time.monotonic() > until:
+                self._rundir.signal_courier(signal.SIGKILL)
+            await asyncio.sleep(0.005)
 
     async def _shut_down(self, server: ControlServer) -> None:
         for task in self._tasks:
@@ -292,9 +310,14 @@ class Daemon:
         self._serving.changed(self._config)
 
     async def _refresh_names(self) -> None:
+        due = time.monotonic() + AGAIN
         while True:
-            await asyncio.sleep(AGAIN)
-            if not self._names.fixed and await self._names.refresh():
+            await asyncio.sleep(LOST)
+            lost = any(other != name for name, other in self._judgement.serving().items())
+            if self._names.fixed or not (lost or time.monotonic() >= due):
+                continue
+            due = time.monotonic() + AGAIN
+            if await self._names.refresh():
                 self._keeper.peers = self._names.addresses()
                 self._keeper.wake()
 

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = 60.0
 """Seconds between two look-ups of the names, and after one that failed."""
+LOST = 3.0
+"""The same while an exit is lost: it may have moved."""
 
 
 def literal(text: str) -> IPAddress | None:

@@ -32,6 +32,7 @@ from plait.control.snapshot import (
     datagrams,
 )
 from plait.control.supervisor import Supervisor
+from plait.control.tunnel_status import tunnels
 from plait.control.watch import Watch
 from plait.kernel.linux import Host
 from plait.kernel.rtnl import LinkCounters
@@ -152,6 +153,7 @@ class Reporter:
         self._growth.keep(self._supervisor.pids)
         clients = self._clients(figures, now)
         self._events.exits(exits := self._exits(figures))
+        told = await self._courier.tally()
         return Status(
             role=self._role,
             version=__version__,
@@ -159,7 +161,8 @@ class Reporter:
             at=round(time.time(), 3),
             uptime=round(now - self._started, 1),
             sessions=add_up([*figures, *self._supervisor.retired]),
-            datagrams=datagrams(await self._courier.tally()),
+            datagrams=datagrams(told),
+            tunnels=tunnels(told),
             exits=exits,
             paths=self._paths([survey["paths"] for survey in surveys]),  # type: ignore[misc]
             users=self.users(),

@@ -3,6 +3,7 @@
 lock          held (flock) as long as control lives, whatever kills it
 pid           of control
 workers.json  pids and start times of the workers, to find those that outlived their control
+courier.json  the same of the courier
 host.json     sysctls and MPTCP limits as they were before us, to be put back
 modes.json    modes of paths that were set while running
 control.sock  where status is asked for
@@ -58,7 +59,7 @@ class RunDir:
 
     def release(self) -> None:
         """Leave nothing but the directory."""
-        for name in ("pid", "workers.json", "modes.json", "control.sock"):
+        for name in ("pid", "workers.json", "courier.json", "modes.json", "control.sock"):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
         if self._lock >= 0:
@@ -83,6 +84,26 @@ class RunDir:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         return len(found)
+
+    def remember_courier(self, pid: int) -> None:
+        """Note who our courier is."""
+        born = _born(pid)
+        _write(self.path / "courier.json", json.dumps({} if born is None else {pid: born}))
+
+    def orphan_courier(self) -> int | None:
+        """The courier that outlived its control, if it still lives."""
+        for pid, born in _read(self.path / "courier.json").items():
+            if _born(int(pid)) == born:
+                return int(pid)
+        return None
+
+    def signal_courier(self, number: signal.Signals) -> int | None:
+        """Tell that one something; returns its pid, None when there is none."""
+        pid = self.orphan_courier()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return pid
 
     def remember_host(self, before: Mapping[str, str]) -> None:
         """Keep values as they were before our first change. Known ones are not overwritten: after a

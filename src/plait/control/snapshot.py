@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from plait.control.tunnel_status import TunnelStatus
 from plait.relay.accounts import OTHERS
 
 
@@ -240,6 +241,8 @@ class Status:
     """As many of the sessions as were asked for, sorted as asked."""
     matched: int = 0
     """Sessions that those were chosen from."""
+    tunnels: tuple[TunnelStatus, ...] = ()
+    """A gateway's tunnels, one for each exit that serves."""
     events: tuple[Event, ...] = ()
     """As many of the last ones as were asked for, oldest first."""
 

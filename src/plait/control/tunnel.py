@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 
 from plait.config.model import Config, IPAddress, IPNetwork, Mode
@@ -29,8 +29,10 @@ log = logging.getLogger(__name__)
 
 MTU = 1400
 """Bytes of an inner packet when the config names none: fits through a path of 1472 (IPv6: 1492)."""
-_NEAR_ALIAS = "plait tunnel to "
-_FAR_ALIAS = "plait tunnels of gateways"
+ALIAS = "plait tunnel"
+"""How the alias of each of our devices begins."""
+_NEAR_ALIAS = f"{ALIAS} to "
+_FAR_ALIAS = f"{ALIAS}s of gateways"
 _NAME_MAX = 14
 """Bytes of a device's name that leave room for one more."""
 
@@ -59,13 +61,19 @@ class TunnelHost:
     def take_over(self, config: Config) -> None:
         """At the start: what a control that was killed has left goes on, as far as it is wanted."""
         gateway = config.gateway
-        if gateway is None:
-            return
         question = nft.NftQuestion()
         try:
-            self._loaded = question.digest(NFT_NEAR_TABLE) or ""
+            if gateway is not None:
+                self._loaded = question.digest(NFT_NEAR_TABLE) or ""
+            if config.exit is not None and not config.tunnel.serve:
+                if question.digest(NFT_FAR_TABLE) is not None:
+                    _drop(NFT_FAR_TABLE)
+                for stale in ours(_FAR_ALIAS):
+                    remove(stale.index)
         finally:
             question.close()
+        if gateway is None:
+            return
         self._allot(config)
         wanted = {
             _NEAR_ALIAS + name: (name, device_of(config.tunnel.name, slot))
@@ -148,6 +156,7 @@ class TunnelHost:
         if device is None:
             return
         given = tuple(ip_interface(address) for address in addresses)
+        former = device.mtu
         try:
             device.resize(mtu)
             device.address(set(given), routed=False)
@@ -156,8 +165,21 @@ class TunnelHost:
             return
         if exit_name not in self._open:
             log.info("tunnel: open, as %s of %s", ", ".join(addresses), exit_name)
+        if mtu != former:
+            log.info("tunnel: to %s packets of %d bytes fit through", exit_name, mtu)
         self._lead(exit_name, device.index, device.name, given)
         self._changed()
+
+    def lodger(self, addresses: list[str], mtu: int) -> None:
+        """Packets of so many bytes fit through to a gateway at our exit."""
+        device = self._far
+        if device is None:
+            return
+        for address in addresses:
+            try:
+                device.narrow(ip_address(address), mtu)
+            except OSError as error:
+                log.warning("tunnel: a route to %s of %d bytes: %s", address, mtu, error.strerror)
 
     def _lead(
         self, exit_name: str, index: int, device: str, addresses: tuple[IPv4Interface | IPv6Interface, ...]

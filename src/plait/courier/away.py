@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from plait.courier.line import PACE, Line, Sent
 from plait.courier.measure import Measure
 from plait.courier.orders import AwayOrder, WayOrder
+from plait.courier.room import Room
 from plait.courier.tally import Tally
 from plait.kernel.udp import Letter, split
 from plait.relay.loop import Loop, Timer
 from plait.relay.orders import JsonObject
-from plait.tunnel.frames import Config, Echo, EchoReply, Train, TrainReply, decode, encode
+from plait.tunnel import glance
+from plait.tunnel.frames import DATA_HEAD, Config, Echo, EchoReply, Train, TrainReply, decode, encode
 from plait.wire.datagram import PLAIN, SEALED, Session, index_of, one_session, trade
 from plait.wire.faults import Forged, Malformed, PeerFault, Replayed
 from plait.wire.greeting import ANSWER, COOKIE, WELCOME, Caller, Guard, hello, mac_of, take_welcome
@@ -37,6 +39,8 @@ _BURST = 4
 _BURST_GAP = 0.04
 _NEWS = 3
 """Greetings without an answer before it is said that there is none."""
+_SLACK = 0.05
+"""Seconds that an answer about a size is waited for beside the usual."""
 _MISSES = 2
 """Silent echoes, with nothing heard on any path since, before the exit is greeted again."""
 
@@ -111,7 +115,8 @@ class Away:
     def _use(self) -> None:
         if self.near is not None:
             self.near.terms(
-                {line.number: self._terms.get(path, _ANYHOW) for path, line in self._lines.items()}
+                {line.number: self._terms.get(path, _ANYHOW) for path, line in self._lines.items()},
+                {line.number: line.room.size for line in self._lines.values() if line.room is not None},
             )
 
     def pace(self, path: str, seconds: float) -> None:
@@ -149,6 +154,26 @@ class Away:
             lambda frame: line.send(session.sealing.seal(line.number, frame)) is Sent.YES,
             lambda up, down: self._capacity(path, up, down),
         )
+
+    def figures(self) -> JsonObject | None:
+        """How the tunnel stands, for control; None without one."""
+        near = self.near
+        if near is None:
+            return None
+        return {
+            "exit": self._order.name,
+            "state": "open" if near.addresses and self._state == "up" else "waiting",
+            **near.figures(),
+            "paths": [
+                {
+                    "name": path,
+                    "tx_bytes": line.tx_bytes,
+                    "rx_bytes": line.rx_bytes,
+                    "fits": line.room.size - DATA_HEAD if line.room is not None and line.room.size else None,
+                }
+                for path, line in self._lines.items()
+            ],
+        }
 
     def close(self) -> None:
         """No more of this exit."""
@@ -243,6 +268,7 @@ class Away:
         # The exit takes the session for real, and learns where each path is, by the first datagram on it.
         for line in self._lines.values():
             self._echo(line)
+            self._measure(line)
 
     def _news(self, state: str, why: str) -> None:
         if state != self._state:
@@ -262,6 +288,47 @@ class Away:
     def _tick(self, line: Line) -> None:
         line.tick = self._loop.after(line.pace, lambda: self._tick(line))
         self._echo(line)
+        self._measure(line)
+
+    def _measure(self, line: Line) -> None:
+        """Go on finding out what a path lets through."""
+        session, near = self._session, self.near
+        if near is None or session is None or self._lines.get(line.way.path) is not line:
+            return
+        if line.room is None:
+            line.room = Room(near.wanted)
+        now, before = time.monotonic(), line.room.size
+        asked = line.room.ask(now, line.echoes.patience(), alive=line.echoes.heard >= line.measured)
+        if asked is None:
+            return
+        line.measured = now
+        number, size = asked
+        frame = glance.encode(glance.Look(number, True, size))
+        if line.send(session.sealing.seal(line.number, frame)) is Sent.LARGE:
+            line.room.refused(now)
+            self._roomed(line, before)
+        # If this is answered and that is not, it was the size.
+        self._echo(line)
+        self._loop.after(line.echoes.patience() + _SLACK, lambda: self._ask_again(line))
+
+    def _ask_again(self, line: Line) -> None:
+        if line.room is not None and line.room.searching:
+            before = line.room.size
+            self._measure(line)
+            self._roomed(line, before)
+
+    def _seen(self, line: Line, body: bytes) -> None:
+        seen = glance.decode(body)
+        if not isinstance(seen, glance.Seen) or line.room is None:
+            raise Malformed("nothing that was asked for")
+        before = line.room.size
+        line.room.seen(seen.id, seen.size, time.monotonic())
+        self._roomed(line, before)
+        self._measure(line)
+
+    def _roomed(self, line: Line, before: int | None) -> None:
+        if line.room is not None and line.room.size != before:
+            self._use()
 
     def _echo(self, line: Line) -> None:
         session = self._session
@@ -290,6 +357,7 @@ class Away:
         line = self._numbered.get(number)
         if line is not None:
             self._tally.sent += 1
+            line.tx_bytes += sum(map(len, buffers))
             line.send_run(buffers, size)
 
     def _late(self, line: Line, number: int) -> None:
@@ -346,6 +414,7 @@ class Away:
         waited = letter.waited()
         run = session.opening.open_run(data, size)
         self._tally.faults(run, line.way.remote)
+        line.rx_bytes += len(data)
         current = session is self._session
 
         def other(frame: bytes) -> None:
@@ -362,6 +431,9 @@ class Away:
                     other(frame)
 
     def _frame(self, line: Line, letter: Letter, size: int, body: bytes, *, current: bool) -> None:
+        if glance.is_seen(body):
+            self._seen(line, body)
+            return
         frame = decode(body)
         if isinstance(frame, EchoReply):
             self._replied(line, letter, frame, current=current)

@@ -23,12 +23,15 @@ from plait.courier.tally import Tally
 from plait.courier.tun import Tun
 from plait.kernel.tun import HEADER
 from plait.relay.loop import Loop
+from plait.relay.orders import JsonObject
 from plait.tunnel.frames import Config, Interface, encode
 from plait.tunnel.scheduler import Mode
 from plait.wire.datagram import Session
 
 _MOST = 1024
 """Lodgers at once."""
+_LEAST_MTU = 576
+"""Bytes of a packet that IPv4 asks every link to take whole (RFC 791)."""
 _FORGET = 3600.0
 """Seconds after which one that sends nothing is forgotten, when there are too many."""
 
@@ -49,6 +52,8 @@ class Lodger:
         """What it calls what it remembers of us."""
         self.haul: Haul | None = None
         self.seen = 0.0
+        self.mtu = 0
+        """Bytes of a packet that fits through to it; 0 before it has said so."""
 
 
 class Inn:
@@ -62,13 +67,16 @@ class Inn:
         subnets: Sequence[IPv4Network | IPv6Network],
         mtu: int,
         paces: Paces | None = None,
+        say: Callable[[JsonObject], None] = lambda message: None,
     ) -> None:
+        """``say`` tells control."""
         self._paces = paces if paces is not None else Paces(loop)
         self._barred: frozenset[str] = frozenset()
         self.up: Counter[str] = Counter()
         """Bytes of inner packets to the world, by user."""
         self.down: Counter[str] = Counter()
         """Bytes of inner packets from there."""
+        self._say = say
         self._loop = loop
         self._tun = tun
         self._tally = tally
@@ -208,11 +216,16 @@ class Inn:
         for other in range(256):
             if other not in named and haul.sender.way(other) is not None:
                 haul.sender.set_path(other, now, mode=Mode.OFF, up=False)
+        mtu = min(self._mtu, max(config.mtu, _LEAST_MTU))
+        if mtu != lodger.mtu:
+            lodger.mtu = mtu
+            addresses = [str(address.ip) for address in lodger.addresses]
+            self._say({"lodger": {"addresses": addresses, "mtu": mtu}})
         reply = encode(
             Config(
                 asking=False,
                 serial=config.serial,
-                mtu=min(self._mtu, config.mtu),
+                mtu=mtu,
                 addresses=lodger.addresses,
             )
         )

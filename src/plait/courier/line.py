@@ -10,6 +10,7 @@ from enum import Enum
 from plait.courier.echoes import Echoes
 from plait.courier.measure import Measure
 from plait.courier.orders import WayOrder
+from plait.courier.room import Room
 from plait.kernel.udp import GONE, Letter, open_path, receive, send_run
 from plait.relay.loop import IN, Loop, Timer
 
@@ -25,6 +26,8 @@ class Sent(Enum):
     YES = "yes"
     BUSY = "busy"
     """Not now: a queue is full. Says nothing about the path."""
+    LARGE = "large"
+    """It does not fit through the link."""
     BROKEN = "broken"
     """There is no such link or address, or no route."""
 
@@ -43,11 +46,17 @@ class Line:
         self.tick: Timer | None = None
         self.asked = float("-inf")
         """When the last echo was sent."""
+        self.tx_bytes = self.rx_bytes = 0
+        """Of sealed datagrams."""
+        self.measured = float("-inf")
+        """When its room was last asked about."""
         self.cookie = b""
         self.mac = b""
         """Of the last greeting sent here: what a cookie must answer to."""
         self.measure: Measure | None = None
         """The newest measurement of its capacity."""
+        self.room: Room | None = None
+        """What it lets through, where that has to be known."""
         self._sock = self._try_open()
 
     def send(self, datagram: bytes) -> Sent:
@@ -65,6 +74,8 @@ class Line:
                     continue  # that was about an earlier one
                 if error.errno in GONE:
                     return Sent.BUSY
+                if error.errno == errno.EMSGSIZE:
+                    return Sent.LARGE
                 break
         else:
             return Sent.BUSY

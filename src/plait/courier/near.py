@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plait.courier.away import Wanted
 from plait.courier.cargo import Bundle, Cargo
@@ -14,10 +14,12 @@ from plait.courier.tally import Tally
 from plait.courier.tun import Tun
 from plait.relay.loop import Loop, Timer
 from plait.relay.orders import JsonObject
-from plait.tunnel.frames import Config, PathTerms, encode
+from plait.tunnel.frames import DATA_HEAD, Config, PathTerms, encode
 from plait.tunnel.scheduler import Mode
 from plait.wire.datagram import Session
 
+_NARROW = 1280 + DATA_HEAD
+"""Bytes of a frame that a path must let through to be used beside others: the least packet of IPv6."""
 _AGAIN = 0.5
 """Seconds until an unanswered question is asked again."""
 
@@ -52,7 +54,10 @@ class Near:
         self._tally = tally
         self._say = say
         self._name = name
-        self._mtu = mtu
+        self._most = self._mtu = mtu
+        """Bytes of an inner packet: at most, and as the paths in use let through now."""
+        self._rooms: dict[int, int | None] = {}
+        """Bytes of the largest frame that each path lets through; None while that is not known."""
         self._ship = ship
         self._echo = echo
         self.epoch = int.from_bytes(os.urandom(4), "big")
@@ -61,6 +66,7 @@ class Near:
         self._serial = 0
         self._asking: Timer | None = None
         self._told: object = None
+        self._addresses: list[str] = []
         self.haul = self._begin()
 
     def _begin(self) -> Haul:
@@ -92,14 +98,34 @@ class Near:
         self._ask()
         self.haul.soon()
 
-    def terms(self, wanted: Mapping[int, Wanted]) -> None:
-        """These paths may be used so; others not at all."""
+    @property
+    def wanted(self) -> int:
+        """Bytes of the frame of the largest inner packet."""
+        return self._most + DATA_HEAD
+
+    def terms(self, wanted: Mapping[int, Wanted], rooms: Mapping[int, int | None]) -> None:
+        """These paths may be used so, others not at all. ``rooms`` are the bytes of the largest frame that
+        each lets through; None, or nothing, where that is not known yet."""
         terms = {path: Terms(Mode[mode.upper()], weight, up) for path, (mode, weight, up) in wanted.items()}
-        if terms != self._terms:
-            self._terms = terms
+        self._rooms = dict(rooms)
+        mtu, narrow = self._fitting(terms)
+        terms = {path: replace(each, up=each.up and path not in narrow) for path, each in terms.items()}
+        if terms != self._terms or mtu != self._mtu:
+            self._terms, self._mtu = terms, mtu
             self._use()
             self._ask()
             self.haul.soon()
+
+    def _fitting(self, terms: Mapping[int, Terms]) -> tuple[int, set[int]]:
+        """Bytes of an inner packet that all paths in use let through, and the paths that let too little
+        through to be used beside others."""
+        rooms = {path: self._rooms.get(path) for path, each in terms.items() if each.up}
+        known = {path: self.wanted if room is None else room for path, room in rooms.items()}
+        wide = [room for room in known.values() if room >= _NARROW]
+        if wide:
+            return min(wide) - DATA_HEAD, {path for path, room in known.items() if room < _NARROW}
+        some = [room for room in known.values() if room]
+        return min(some) - DATA_HEAD if some else min(self._most, _NARROW - DATA_HEAD), set()
 
     def _use(self) -> None:
         now, sender = time.monotonic(), self.haul.sender
@@ -144,14 +170,32 @@ class Near:
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None
+        self._addresses = [str(address) for address in config.addresses]
         told = {
             "exit": self._name,
-            "addresses": [str(address) for address in config.addresses],
+            "addresses": self._addresses,
             "mtu": min(config.mtu, self._mtu),
         }
         if told != self._told:
             self._told = told
             self._say({"tunnel": told})
+
+    @property
+    def addresses(self) -> list[str]:
+        """Ours inside; none before the exit has given some."""
+        return self._addresses
+
+    def figures(self) -> JsonObject:
+        """What the status tells."""
+        sender = self.haul.sender
+        return {
+            "addresses": self._addresses,
+            "mtu": self._mtu,
+            "refused": sender.refused,
+            "dropped": sender.dropped,
+            "resent": sender.resent,
+            "given_up": sender.given_up,
+        }
 
     def close(self) -> None:
         """No more."""

@@ -20,6 +20,7 @@
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
                         {"offer": {"exit", "serves"}}      whether it serves a tunnel; said when that changes
                         {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
+                        {"lodger": {"addresses", "mtu"}}   what fits through to a gateway of our exit
                         {"learn": id, "found": [[set, address, seconds], ...]}   see `courier.names`
                         {"answer": id, "tally": {...}}
                         {"tally": {...}}                   last of all

@@ -1,12 +1,14 @@
 """The courier: one process, one loop, no privileges; all UDP of a plait goes through it.
 
 Started by control as ``python -m plait.courier.process FD`` with a unix socket at FD and its listening
-sockets inherited. It ends when control does: the next one starts another, and sessions begin anew
-within a round trip.
+sockets inherited. When control is killed it goes on with what it knows, as workers do, until the next
+control has it ended and starts another; then sessions begin anew within a round trip. TUN devices are left
+to that one as they are, with all that conntrack knows of what goes through them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -44,6 +46,8 @@ class Courier:
         self._aways: dict[str, Away] = {}
         self._home: Home | None = None
         self._parcels: Parcels | None = None
+        self._devices: list[int] = []
+        """TUN devices."""
 
     def run(self) -> None:
         """Take the job, then serve until told to end."""
@@ -58,12 +62,14 @@ class Courier:
         identity = bytes.fromhex(job.identity)
         for order in job.aways:
             self._aways[order.name] = Away(self.loop, order, identity, self._channel.say, self.tally)
+        self._devices = [tunnel.tun for tunnel in job.tunnels]
         for tunnel in job.tunnels:
             self._open_tunnel(tunnel)
         paces = None
         if job.home is not None:
             paces = Paces(self.loop, job.home.rates_fd)
             paces.renew(job.home.rates, job.home.cells)
+            self._devices += [job.home.tun] if job.home.tun >= 0 else []
             self._home = self._make_home(job.home, paces)
         methods = {order.method for order in job.aways} | ({job.home.method} if job.home else set())
         if methods - {"none"}:
@@ -111,7 +117,7 @@ class Courier:
 
             tun = Tun(self.loop, order.tun, self.tally)
             subnets = [ip_network(subnet) for subnet in order.subnets]
-            inn = Inn(self.loop, tun, self.tally, subnets, order.mtu, paces)
+            inn = Inn(self.loop, tun, self.tally, subnets, order.mtu, paces, self._channel.say)
         return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
 
     def _handle_signals(self) -> None:
@@ -128,8 +134,18 @@ class Courier:
         self.loop.register(reader, arrived, IN)
 
     def _control_gone(self) -> None:
-        log.warning("control is gone; ending")
-        self.loop.stop()
+        if not self._devices and self._home is None:
+            log.warning("control is gone; ending")
+            self.loop.stop()
+            return
+        log.warning("control is gone; going on until another one comes")
+        if not self._devices:
+            return
+        from plait.kernel.tun import persist
+
+        for device in self._devices:
+            with contextlib.suppress(OSError):
+                persist(device, True)
 
     def _obey(self, message: JsonObject) -> None:
         if isinstance(ways := message.get("ways"), dict):
@@ -169,6 +185,7 @@ class Courier:
             "strangers": dict(tally.strangers),
             "guests": sum(guest.confirmed for guest in self._home.guests.values()) if self._home else 0,
             "udp": self._parcels.figures() if self._parcels else {},
+            "tunnels": [told for away in self._aways.values() if (told := away.figures()) is not None],
         }
 
 

@@ -16,7 +16,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from plait.errors import KernelError, MissingCapability
 from plait.kernel.netlink import (
@@ -27,12 +27,14 @@ from plait.kernel.netlink import (
     NetlinkError,
     attribute,
     attributes,
+    nested,
     string,
     text,
     u32,
 )
 from plait.kernel.rtnl import Rtnl
-from plait.paths.model import Address
+from plait.paths.marks import PROTOCOL, ROUTE_METRIC
+from plait.paths.model import TABLE_MAIN, Address
 
 HEADER = 10
 """Bytes of a virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
@@ -94,6 +96,9 @@ _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_DELADDR = 17, 18, 1
 _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBI")
 _IFF_UP = 1
+_RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_RTA_DST, _RTA_OIF, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 6, 8, 2
 _IFLA_IFNAME, _IFLA_IFALIAS = 3, 20
 _IFLA_MTU, _IFLA_TXQLEN, _IFLA_GSO_MAX_SEGS, _IFLA_GSO_MAX_SIZE, _IFLA_GSO_IPV4_MAX_SIZE = 4, 13, 40, 41, 63
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
@@ -169,6 +174,7 @@ class TunDevice:
         self._netlink = Netlink(NETLINK_ROUTE)
         self.index = socket.if_nametoindex(name)
         self._addresses: set[Interface] = set()
+        self.mtu = mtu
         try:
             if alias:
                 self._set(text(_IFLA_IFALIAS, alias))
@@ -193,6 +199,36 @@ class TunDevice:
     def resize(self, mtu: int) -> None:
         """Give it another MTU, and set it up."""
         self._set(u32(_IFLA_MTU, mtu), up=True)
+        self.mtu = mtu
+
+    def narrow(self, address: IPv4Address | IPv6Address, mtu: int) -> None:
+        """To one address behind it packets of ``mtu`` bytes fit; the kernel tells who sends longer ones.
+
+        A route of its own, which goes with the device.
+        """
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        body = _RTMSG.pack(
+            family,
+            address.max_prefixlen,
+            0,
+            0,
+            TABLE_MAIN,
+            PROTOCOL,
+            253 if address.version == 4 else 0,
+            1,
+            0,
+        )
+        body += attribute(_RTA_DST, address.packed) + u32(_RTA_OIF, self.index)
+        body += u32(_RTA_PRIORITY, ROUTE_METRIC)
+        if mtu < self.mtu:
+            metrics = nested(_RTA_METRICS, u32(_RTAX_MTU, mtu))
+            self._netlink.request(_RTM_NEWROUTE, body + metrics, F_CREATE | F_REPLACE)
+            return
+        try:
+            self._netlink.request(_RTM_DELROUTE, body)
+        except NetlinkError as error:
+            if error.errno != errno.ESRCH:
+                raise
 
     def address(self, addresses: set[Interface], *, routed: bool) -> None:
         """These are its addresses, and no others; ``routed`` is whether their subnets are behind it."""

@@ -23,7 +23,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
-from plait.config.model import Config, Gateway, IPAddress, Rule, TcpVia, UdpVia, Verdict, WhenExitLost
+from plait.config.model import (
+    Config,
+    Gateway,
+    IPAddress,
+    OwnVia,
+    Rule,
+    TcpVia,
+    UdpVia,
+    Verdict,
+    WhenExitLost,
+)
 from plait.paths.marks import (
     FWMARK_MASK,
     NFT_NEAR_TABLE,
@@ -137,6 +147,7 @@ def near_table(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], offer
         *(line for end in ends for line in chain(_into(end), [_mark(end)])),
         *chain("refuse", ["meta l4proto tcp reject with tcp reset", "reject"]),
         *chain("carry", decide),
+        *_own(config, gateway, offers, ends),
     ]
     if ends:
         body += [
@@ -148,6 +159,35 @@ def near_table(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], offer
     if gateway.when_exit_lost is WhenExitLost.BLOCK:
         body += chain("stay", _stay(ends))
     return digested(NFT_NEAR_TABLE, body)
+
+
+def _own(config: Config, gateway: Gateway, offers: Offers, ends: Sequence[NearEnd]) -> list[str]:
+    """What this host itself sends. Its way was looked up before; a mark has it looked up anew."""
+    if gateway.own is OwnVia.DIRECT or not ends:
+        return []
+    lan = braces(f'"{name}"' for name in gateway.lan)
+    dns = ["meta l4proto { tcp, udp } th dport { 53, 853 } goto own_new", "return"]
+    begin = [
+        "fib daddr type { local, broadcast, anycast, multicast } return",
+        f"oifname {lan} return",
+        *return_to("exits"),
+        *return_to("bypass"),
+        *return_to("reserved"),
+    ]
+    for version in (4, 6):
+        end = offers.end(config, config.peers[0].name, version)
+        if end is not None:
+            begin.append(f"meta nfproto ipv{version} goto {_into(end)}")
+    first = [
+        "type route hook output priority mangle; policy accept;",
+        # What we have marked ourselves answers in others' names.
+        f"meta mark & {_MASK} != 0x00000000 return",
+        *_living(ends),
+        *_protocols(gateway),
+        "ct state != new return",
+        *(dns if gateway.own is OwnVia.DNS else ["goto own_new"]),
+    ]
+    return [*chain("own_new", begin), *chain("own", first)]
 
 
 def _refuses(config: Config, gateway: Gateway, offers: Offers) -> bool:

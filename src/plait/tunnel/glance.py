@@ -53,6 +53,11 @@ def is_look(frame: bytes | memoryview) -> bool:
     return bool(frame) and frame[0] == LOOK
 
 
+def is_seen(frame: bytes | memoryview) -> bool:
+    """The same for a `Seen`."""
+    return bool(frame) and frame[0] == SEEN
+
+
 def encode(frame: Look | Seen) -> bytes:
     """The bytes. Raises `struct.error` for numbers that don't fit."""
     if isinstance(frame, Look):

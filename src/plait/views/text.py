@@ -37,6 +37,12 @@ def render(status: Mapping[str, object]) -> str:
     datagrams = cast("Mapping[str, object]", status["datagrams"])
     if datagrams["total"]:
         lines += ["", f"UDP: {datagrams['open']} associations open, {datagrams['total']} in all"]
+    for tunnel in cast("Sequence[Mapping[str, object]]", status.get("tunnels", ())):
+        inside = ", ".join(cast("Sequence[str]", tunnel["addresses"])) or "no address yet"
+        lines += [
+            "",
+            f"tunnel to {tunnel['exit']}: {tunnel['state']}, {inside}, {tunnel['mtu']} bytes a packet",
+        ]
     for kind, counts in (("strangers", sessions["strangers"]), ("datagrams dropped", datagrams["strangers"])):
         if counts:
             said = sorted(cast("Mapping[str, int]", counts).items())

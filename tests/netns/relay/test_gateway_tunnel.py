@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.netns.relay.places import inside
+from tests.netns.relay.seen import Echo, pinged
 from tests.netns.relay.street import (
     CLIENT,
     EXIT_OUT,
@@ -54,43 +55,22 @@ def tables(street: Street) -> str:
     return street.gateway.run("nft", "list", "tables").stdout
 
 
-class Echo:
-    """A UDP server that tells who asks."""
-
-    def __init__(self, street: Street, address: str = SERVER[4]) -> None:
-        with inside(street.server):
-            self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.far.bind((address, 0))
-        with inside(street.client):
-            self.near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.near.connect(self.far.getsockname())
-        for sock in (self.near, self.far):
-            sock.settimeout(WITHIN)
-
-    def ask(self, data: bytes = b"who am I?") -> str:
-        """Under which address the client is seen."""
-        self.near.send(data)
-        found, peer = self.far.recvfrom(65535)
-        assert found == data
-        self.far.sendto(found, peer)
-        assert self.near.recv(65535) == data
-        return str(peer[0])
-
-    def close(self) -> None:
-        self.near.close()
-        self.far.close()
-
-
 @pytest.fixture
 def echo(street: Street) -> Iterator[Echo]:
-    echo = Echo(street)
+    echo = Echo(street.client, street.server, SERVER[4])
     yield echo
     echo.close()
 
 
-def test_datagrams_go_out_at_the_exit(street: Street, tunnel: tuple[Plait, Plait], echo: Echo) -> None:
-    for length in (1, 1200, 1372):
-        assert echo.ask(bytes(length)) == EXIT_OUT[4]
+@pytest.mark.parametrize("family", [4, 6])
+def test_datagrams_go_out_at_the_exit(street: Street, tunnel: tuple[Plait, Plait], family: int) -> None:
+    echo = Echo(street.client, street.server, SERVER[family])
+    try:
+        for length in (1, 1200, 1372 if family == 4 else 1352):
+            assert echo.ask(bytes(length)) == EXIT_OUT[family]
+    finally:
+        echo.close()
+    assert pinged(street.client, SERVER[family]) == SERVER[family]
 
 
 def test_a_client_is_told_what_is_too_long(tunnel: tuple[Plait, Plait], echo: Echo) -> None:
@@ -112,7 +92,7 @@ def test_a_conversation_stays_where_it_began(street: Street, echo: Echo) -> None
     gateway.until_log("tunnel: open")
     wait_for("the table", lambda: "plait_near" in tables(street), within=WITHIN)
     assert echo.ask() == CLIENT[4], "it began outside"
-    other = Echo(street)
+    other = Echo(street.client, street.server, SERVER[4])
     try:
         assert other.ask() == EXIT_OUT[4], "it began inside"
     finally:
@@ -125,7 +105,7 @@ def test_an_exit_that_serves_no_more(street: Street, tunnel: tuple[Plait, Plait]
     exit.rewrite(exit_config())
     exit.process.send(signal.SIGHUP)
     wait_for("the table to go", lambda: "plait_near" not in tables(street), within=2 * WITHIN)
-    later = Echo(street)
+    later = Echo(street.client, street.server, SERVER[4])
     try:
         assert later.ask() == CLIENT[4]
     finally:

@@ -77,6 +77,7 @@ def test_the_long_gateway() -> None:
         intercept=model.Intercept.REDIRECT,
         tcp=model.TcpVia.DIRECT,
         udp=model.UdpVia.SHADOWSOCKS,
+        own=model.OwnVia.DNS,
         when_exit_lost=model.WhenExitLost.BLOCK,
         bypass=(ip_network("198.51.100.0/24"),),
         port=2080,

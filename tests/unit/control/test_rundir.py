@@ -125,3 +125,16 @@ def test_modes_outlive_a_crash_and_end_with_a_clean_stop(tmp_path: Path) -> None
     assert RunDir(tmp_path).remembered_modes() == {"wan2": "backup"}
     rundir.release()
     assert RunDir(tmp_path).remembered_modes() == {}
+
+
+def test_a_courier_that_outlived_its_control_is_found_and_told(
+    tmp_path: Path, child: subprocess.Popen[bytes]
+) -> None:
+    rundir = RunDir(tmp_path)
+    assert rundir.orphan_courier() is None
+    assert rundir.signal_courier(signal.SIGTERM) is None
+    rundir.remember_courier(child.pid)
+    assert RunDir(tmp_path).orphan_courier() == child.pid
+    assert rundir.signal_courier(signal.SIGTERM) == child.pid
+    child.wait(20)
+    assert rundir.orphan_courier() is None

@@ -121,11 +121,19 @@ def test_it_tells_its_counts_last_of_all(held: Held) -> None:
     assert held.process.wait(PATIENCE) == 0
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_it_ends_with_control(held: Held, begun: bool) -> None:
-    if begun:
-        held.begin()
+def test_it_ends_with_control_before_it_has_anything_to_do(held: Held) -> None:
     held.sock.close()
+    assert held.process.wait(PATIENCE) == 0
+
+
+def test_it_outlives_control_and_ends_when_told(held: Held) -> None:
+    held.begin()
+    held.hear("session")
+    held.sock.close()
+    assert held.process.stderr is not None
+    assert b"going on" in held.process.stderr.readline()
+    assert held.process.poll() is None
+    held.process.send_signal(signal.SIGTERM)
     assert held.process.wait(PATIENCE) == 0
 
 

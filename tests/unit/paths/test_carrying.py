@@ -12,6 +12,7 @@ from plait.config.model import (
     Config,
     Exit,
     Gateway,
+    OwnVia,
     Path,
     Peer,
     Protocol,
@@ -203,6 +204,25 @@ def test_rules_lead_into_the_tunnels_of_their_exits() -> None:
     assert "ip daddr @reserved4 ip daddr { 10.7.0.0/16 } return" in lines
     blocked = chain(near(config(rules=rules, lost=WhenExitLost.BLOCK), lost), "carry")
     assert "ip daddr @reserved4 ip daddr { 10.7.0.0/16 } goto refuse" in blocked
+
+
+@pytest.mark.parametrize(
+    ("own", "chains"),
+    [(OwnVia.DIRECT, []), (OwnVia.DNS, ["own", "own_new"]), (OwnVia.TUNNEL, ["own", "own_new"])],
+)
+def test_what_the_gateway_itself_sends(own: OwnVia, chains: list[str]) -> None:
+    wanted = config(lost=WhenExitLost.BLOCK)
+    assert wanted.gateway is not None
+    wanted = replace(wanted, gateway=replace(wanted.gateway, own=own))
+    text = near(wanted)
+    assert [name for name in ("own", "own_new") if f"chain {name} " in text] == chains
+    if chains:
+        assert ("dport { 53, 853 }" in text) == (own is OwnVia.DNS)
+        lines = chain(text, "own_new")
+        assert "ip daddr @exits4 return" in lines, "or the tunnel would go into itself"
+        assert lines[-2:] == ["meta nfproto ipv4 goto into_0", "meta nfproto ipv6 goto into_0"]
+        lost = near(wanted, offers(ATTIC, serving=LOST))
+        assert not [line for line in chain(lost, "own_new") if "goto" in line], "never refused"
 
 
 def test_tcp_is_taken_from_its_beginning_only() -> None:

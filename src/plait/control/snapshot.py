@@ -85,7 +85,7 @@ class PathStatus:
     """The mode in the config; another one than ``mode`` after ``plait paths``."""
     why: str = ""
     rtt_ms: float | None = None
-    """Smoothed RTT of echoes over it; without any, the median of the subflows' RTTs."""
+    """Smoothed RTT of echoes over it; without any, the mean of the subflows' RTTs."""
     jitter_ms: float | None = None
     """Mean deviation of that RTT."""
     loss: float | None = None

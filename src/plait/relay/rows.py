@@ -53,7 +53,7 @@ class PathRow(NamedTuple):
 
     flows: int
     rtt_us: int
-    """Median."""
+    """On average."""
     segments: int
     """Data segments sent, retransmissions included."""
     retrans: int

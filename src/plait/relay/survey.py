@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nlargest, nsmallest
 from itertools import islice
-from statistics import median_low
 
 from plait.kernel.mptcp_info import Portrait, portray
 from plait.relay.orders import JsonObject
@@ -56,19 +55,24 @@ class Survey:
         self._known: dict[Session, _Known] = {}
         # Those looked at longest ago come first, as each look moves its session to the end.
         self._fresh: list[Session] = []
+        self._places: dict[str, list[int]] = {}
+        """By local address the sums of what `_Known.places` says of all sessions."""
         self._count = 0
         self._at = float("-inf")
         self._asked = float("-inf")
 
     def forget(self, session: Session) -> None:
         """A session is over."""
-        self._known.pop(session, None)
+        mine = self._known.pop(session, None)
+        if mine is not None:
+            self._sum_up(mine.places, -1)
 
     def rest(self) -> None:
         """Nobody has asked for long: keep nothing."""
         if self._known and self._pump.loop.now - self._asked > _FORGOTTEN:
             self._known.clear()
             self._fresh.clear()
+            self._places.clear()
             self._at = float("-inf")
 
     def outdated(self) -> None:
@@ -81,7 +85,7 @@ class Survey:
         now = self._asked = self._pump.loop.now
         self._refresh(now)
         wanted = _filter(question)
-        matching = [session for session in self._known if wanted(session)]
+        matching = [session for session in self._known if wanted is None or wanted(session)]
         listed = self._sorted(matching, str(question.get("sort", "rate")), _whole(question, "limit"))
         for session in self._to_look_at(listed, _whole(question, "looks"), now):
             self._look(session, now)
@@ -108,6 +112,11 @@ class Survey:
                 mine.up_bps, mine.down_bps = int(up * 8 / lived), int(down * 8 / lived)
             elif not again:
                 continue
+            elif up == mine.up and down == mine.down:
+                # Most sessions rest most of the time.
+                if mine.up_bps or mine.down_bps:
+                    mine.up_bps = mine.down_bps = 0
+                continue
             else:
                 mine.up_bps = int((up - mine.up) * 8 / passed)
                 mine.down_bps = int((down - mine.down) * 8 / passed)
@@ -131,11 +140,17 @@ class Survey:
             "age": lambda each: -each.born,
             "new": lambda each: each.born,
         }
-        by_rate: Callable[[Session], float] = lambda each: known[each].up_bps + known[each].down_bps  # noqa: E731
-        return nlargest(limit, sessions, key=numbers.get(sort, by_rate))
+        if sort in numbers:
+            return nlargest(limit, sessions, key=numbers[sort])
+        rates = [
+            (mine.up_bps + mine.down_bps, -at) for at, mine in enumerate(map(known.__getitem__, sessions))
+        ]
+        return [sessions[-at] for _, at in nlargest(limit, rates)]
 
     def _to_look_at(self, listed: list[Session], looks: int, now: float) -> Iterable[Session]:
         known = self._known
+        # All of them within about a minute, when asked once a second.
+        looks = max(looks, len(known) // 64) if looks else 0
         fresh = [session for session in self._fresh[-_FRESH:] if session in known]
         del self._fresh[-_FRESH:]
         chosen = dict.fromkeys([*listed, *fresh, *islice(known, looks)])
@@ -150,6 +165,7 @@ class Survey:
         passed = now - (mine.looked if mine.looked > 0 else session.born)
         mine.looked = now
         mine.flows = _flows(seen, before, max(passed, _SHORTEST))
+        self._sum_up(mine.places, -1)
         mine.places = ()
         if seen.transport == "mptcp" and session.exit:
             mine.places = tuple(
@@ -157,6 +173,16 @@ class Survey:
                 for flow in seen.flows
                 if flow.state == "established"
             )
+            self._sum_up(mine.places, 1)
+
+    def _sum_up(self, places: Iterable[tuple[str, int, int, int]], sign: int) -> None:
+        for local, *figures in places:
+            sums = self._places.setdefault(local, [0, 0, 0, 0])
+            sums[0] += sign
+            for at, figure in enumerate(figures, 1):
+                sums[at] += sign * figure
+            if not sums[0]:
+                del self._places[local]
 
     def _row(self, session: Session, now: float) -> SessionRow:
         mine = self._known[session]
@@ -180,18 +206,9 @@ class Survey:
         )
 
     def _paths(self) -> dict[str, PathRow]:
-        found: dict[str, list[tuple[str, int, int, int]]] = {}
-        for mine in self._known.values():
-            for place in mine.places:
-                found.setdefault(place[0], []).append(place)
         return {
-            local: PathRow(
-                len(places),
-                median_low(place[1] for place in places),
-                sum(place[2] for place in places),
-                sum(place[3] for place in places),
-            )
-            for local, places in found.items()
+            local: PathRow(flows, rtts // flows, segments, retrans)
+            for local, (flows, rtts, segments, retrans) in self._places.items()
         }
 
 
@@ -220,9 +237,11 @@ def _flows(seen: Portrait, before: Mapping[tuple[str, int], FlowRow], passed: fl
     return tuple(found)
 
 
-def _filter(question: Mapping[str, object]) -> Callable[[Session], bool]:
+def _filter(question: Mapping[str, object]) -> Callable[[Session], bool] | None:
     addresses, exit_name, text = question.get("addresses"), question.get("exit"), question.get("text")
     among = frozenset(addresses) if isinstance(addresses, list) else None
+    if among is None and not exit_name and not text:
+        return None
 
     def wanted(session: Session) -> bool:
         if among is not None and plain(session.peer) not in among:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from plait.config import links, shadowsocks
+from plait.config import links, shadowsocks, uci
 from plait.config.shadowsocks import EXIT, GATEWAY, Imported
 from plait.config.toml import read_text
 from plait.config.writing import write
@@ -22,6 +22,8 @@ _MISSING = {
     "lan": '# Still to be said: the interfaces of the LAN, in [gateway].\n# lan = ["lan"]\n',
     "path": "# Still to be said: each link as a way to the exit.\n"
     '# [[path]]\n# interface = "wan1"\n# mode = "master"\n',
+    "exit": "# Still to be said: the other end.\n"
+    '# [[exit]]\n# name = "attic"\n# address = "exit.example.org"\n# password = "…"\n',
     "trust": "# Still to be said in [exit], as the method is none: who may come.\n"
     '# trust = ["10.1.1.0/24"]\n',
 }
@@ -38,23 +40,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what to read; - reads standard input, so that no password is seen in ps",
     )
     kind.add_argument("--role", choices=(GATEWAY, EXIT), help="what it is for, when it is not plain")
-    kind.add_argument("-o", "--output", metavar="FILE", type=Path, help="a new file instead of the screen")
+    kind.set_defaults(importer=_shadowsocks)
+    router = kinds.add_parser("uci", help="OpenWrt's /etc/config/network: links by their option multipath")
+    router.add_argument(
+        "sources",
+        metavar="FILE|-",
+        nargs="+",
+        help="network, and firewall for the LAN; or what `uci show` says; - is standard input",
+    )
+    router.set_defaults(importer=_uci)
+    for each in (kind, router):
+        each.add_argument(
+            "-o", "--output", metavar="FILE", type=Path, help="a new file instead of the screen"
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one TOML config; what has no meaning in it is told on standard error."""
-    sources = [each for source in args.sources for each in _expanded(source)]
-    imported = [_read(source, args.role) for source in sources]
-    faults = [fault for each in imported for fault in each.faults]
-    if faults:
-        raise ConfigError(faults)
-    roles = {each.role for each in imported}
-    if len(roles) > 1:
-        raise PlaitError("these are configs of both ends", "import them one by one, or say --role")
-    for source, each in zip(sources, imported, strict=True):
-        for note in each.notes:
-            sys.stderr.write(f"plait: {_shown(source)}: {note}\n")
-    text = _text(imported, roles.pop())
+    text: str = args.importer(args)
     if args.output is None:
         sys.stdout.write(text)
         return 0
@@ -67,18 +70,59 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _uci(args: argparse.Namespace) -> str:
+    router, faults = uci.Router(), []
+    for source in args.sources:
+        text = _standard_input() if source == _STDIN else read_text(Path(source))
+        if isinstance(text, Fault):
+            faults.append(text)
+            continue
+        package = uci.FIREWALL if Path(source).name == uci.FIREWALL else uci.NETWORK
+        uci.read(router, _shown(source), text, package)
+    if not faults and not router.faults:
+        document = uci.document(router, ", ".join(map(_shown, args.sources)))
+    faults += router.faults
+    if faults:
+        raise ConfigError(faults)
+    for note in router.notes:
+        sys.stderr.write(f"plait: {note}\n")
+    gateway, paths = document["gateway"], document["path"]
+    assert isinstance(gateway, Mapping)
+    head = write({"gateway": gateway}) if gateway["lan"] else f"[gateway]\n{_MISSING['lan']}"
+    return f"{head}\n{_MISSING['exit']}\n{write({'path': paths})}"
+
+
+def _shadowsocks(args: argparse.Namespace) -> str:
+    sources = [each for source in args.sources for each in _expanded(source)]
+    imported = [_read(source, args.role) for source in sources]
+    faults = [fault for each in imported for fault in each.faults]
+    if faults:
+        raise ConfigError(faults)
+    roles = {each.role for each in imported}
+    if len(roles) > 1:
+        raise PlaitError("these are configs of both ends", "import them one by one, or say --role")
+    for source, each in zip(sources, imported, strict=True):
+        for note in each.notes:
+            sys.stderr.write(f"plait: {_shown(source)}: {note}\n")
+    return _text(imported, roles.pop())
+
+
 def _expanded(source: str) -> list[str]:
     """``-`` is standard input: a link a line, or one JSON config (given on with a mark)."""
     if source != _STDIN:
         return [source]
-    try:
-        text = sys.stdin.read()
-    except (OSError, UnicodeDecodeError):
-        raise PlaitError("standard input can't be read as text") from None
+    text = _standard_input()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise PlaitError("standard input is empty", "give it ss:// links, a line each, or a JSON config")
     return lines if lines[0].startswith(links.SCHEME) else [_STDIN + text]
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except (OSError, UnicodeDecodeError):
+        raise PlaitError("standard input can't be read as text") from None
 
 
 def _shown(source: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.config.test_shadowsocks import REDIR, SERVER
+from tests.unit.config.test_uci import FILE
 
 from plait.config.toml import parse
 from plait.errors import ConfigError, PlaitError
@@ -90,3 +91,38 @@ def test_both_ends_at_once(tmp_path: Path) -> None:
     server.write_text(SERVER)
     with pytest.raises(PlaitError, match="both ends"):
         plait_import("shadowsocks", str(server), LINK)
+
+
+def test_a_router(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, firewall = tmp_path / "network", tmp_path / "firewall"
+    network.write_text(FILE)
+    firewall.write_text("config zone\n option name lan\n option network 'lan wan2'\n")
+    assert plait_import("uci", str(network)) == 0
+    out, err = capsys.readouterr()
+    config = parse("f.toml", uncommented(out))
+    assert not err
+    assert [path.interface for path in config.paths] == ["eth0.1", "eth0.2", "eth3"]
+    assert config.gateway is not None
+    assert config.gateway.lan == ("br-lan",)
+    assert plait_import("uci", str(network), str(firewall), "-o", str(tmp_path / "new.toml")) == 0
+    assert 'lan = ["br-lan", "eth0.2"]' in (tmp_path / "new.toml").read_text()
+
+
+def test_a_router_of_which_only_some_lines_were_copied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO("network.wan1.ifname=eth0.1\nnetwork.wan1.multipath=master\n")
+    )
+    assert plait_import("uci", "-") == 0
+    out, err = capsys.readouterr()
+    assert parse("f.toml", uncommented(out)).paths[0].interface == "eth0.1"
+    assert "multipath is not enable" in err
+
+
+def test_what_is_no_router_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "network").write_text("config interface x\n option multipath maybe\n")
+    with pytest.raises(ConfigError, match=r"network: network\.x\.multipath: \"maybe\" is not a mode"):
+        plait_import("uci", str(tmp_path / "network"))
+    with pytest.raises(ConfigError, match="can't be read"):
+        plait_import("uci", str(tmp_path / "nothing"))

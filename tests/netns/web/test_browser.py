@@ -192,3 +192,19 @@ def test_logging_out_hides_everything(browser: Browser) -> None:
     browser.wait("!document.getElementById('login').hidden && document.getElementById('main').hidden")
     browser.open(f"{PAGE}/")
     browser.wait("!document.getElementById('login').hidden")
+
+
+def test_a_killed_plait_is_missed_and_its_successor_needs_no_login(
+    browser: Browser, street: Street, gateway: Plait
+) -> None:
+    log_in(browser)
+    gateway.process.kill()
+    browser.wait("!document.getElementById('banner').hidden")
+    assert "No connection to plait since" in browser.value("document.getElementById('banner').textContent")
+    successor = street.plait(street.gateway, "gateway", gateway.config.read_text())
+    try:
+        browser.wait(f"{LIVE} && document.getElementById('banner').hidden && {CARD}.length === 2", within=40)
+        assert browser.value("document.getElementById('login').hidden")
+        successor.until("the exit", lambda status: status["exits"][0]["state"] == "up")
+    finally:
+        successor.stop()

@@ -27,7 +27,7 @@ _LONGEST_WAIT = 60.0
 KNOWN = {
     "NetworkManager": "it makes MPTCP endpoints of its own unless told: nmcli connection modify NAME"
     " connection.mptcp-flags disabled",
-    "mptcpd": "it makes and removes MPTCP endpoints: stop it with systemctl disable --now mptcpd",
+    "mptcpd": "it makes and removes MPTCP endpoints: stop it with systemctl disable --now mptcp",
     "mwan3track": "mwan3 steers the same links; plait's rules come before its own, its tests of links do not"
     " count for plait: take plait's paths out of /etc/config/mwan3",
     "omr-tracker": "OpenMPTCProuter manages the same links: run one of the two",

@@ -169,6 +169,8 @@ class Gateway:
     """How TCP is carried."""
     udp: UdpVia = UdpVia.TUNNEL
     """How the rest is carried. Where no exit serves a tunnel, it is routed as without plait."""
+    routed: tuple[IPNetwork, ...] = ()
+    """Networks of the LAN that keep their addresses in the tunnel, and can be reached from its far end."""
     own: OwnVia = OwnVia.DIRECT
     """What the gateway itself sends through the tunnel. It is never blocked."""
     when_exit_lost: WhenExitLost = WhenExitLost.DIRECT
@@ -313,6 +315,8 @@ class Tunnel:
     """Addresses that the exit hands to gateways. Where it is IPv6, the tunnel carries no IPv4."""
     subnet6: IPv6Network | None = IPv6Network("fd70:6c61:6974::/64")
     """The same for IPv6 beside IPv4; none when empty."""
+    networks: tuple[IPNetwork, ...] = ()
+    """At an exit: networks that gateways may have behind them, each the first that names it."""
     masquerade: bool = True
     """Whether tunnelled packets leave the exit under its own address."""
     mtu: int = 0

@@ -95,8 +95,9 @@ class Courier:
         """Told when an exit has given our tunnel addresses, and an MTU."""
         self.offered: Callable[[str, bool], None] | None = None
         """Told whether an exit serves a tunnel."""
-        self.lodger: Callable[[list[str], int], None] | None = None
-        """Told the addresses of a gateway at our exit, and the bytes of a packet that fits through to it."""
+        self.lodger: Callable[[list[str], list[str], int], None] | None = None
+        """Told the addresses of a gateway at our exit, the networks behind it, and the bytes of a packet that
+        fits through to it."""
         self.started: Callable[[int], None] | None = None
         """Told the pid of each that is started."""
         self.restarts = 0
@@ -398,9 +399,9 @@ class Courier:
             case {"tunnel": {"exit": str(name), "addresses": list(addresses), "mtu": int(mtu)}}:
                 if self.lodged is not None:
                     self.lodged(name, [str(address) for address in addresses], mtu)
-            case {"lodger": {"addresses": list(addresses), "mtu": int(mtu)}}:
+            case {"lodger": {"addresses": list(addresses), "networks": list(networks), "mtu": int(mtu)}}:
                 if self.lodger is not None:
-                    self.lodger([str(address) for address in addresses], mtu)
+                    self.lodger(list(map(str, addresses)), list(map(str, networks)), mtu)
             case {"session": {"exit": str(name), "state": str(state), "why": str(why)}}:
                 self._listener.session(name, state == "up", why)
 

@@ -36,13 +36,21 @@ class TunnelEnds:
     subnets: tuple[str, ...] = ()
     """Out of which the exit hands out addresses, one of each."""
     mtu: int = 1400
+    routed: tuple[str, ...] = ()
+    """Networks behind the gateway that keep their addresses."""
+    networks: tuple[str, ...] = ()
+    """Networks that gateways of the exit may have behind them."""
 
     def joined(self, job: CourierJob) -> CourierJob:
         """A job with these in it."""
         home = job.home
         if home is not None and self.far >= 0:
-            home = replace(home, tun=self.far, subnets=list(self.subnets), mtu=self.mtu)
-        tunnels = [TunnelOrder(exit=name, tun=fd, mtu=self.mtu) for name, fd in self.near.items()]
+            networks = list(self.networks)
+            home = replace(home, tun=self.far, subnets=list(self.subnets), networks=networks, mtu=self.mtu)
+        routed = list(self.routed)
+        tunnels = [
+            TunnelOrder(exit=name, tun=fd, mtu=self.mtu, networks=routed) for name, fd in self.near.items()
+        ]
         return replace(job, tunnels=tunnels, home=home)
 
 

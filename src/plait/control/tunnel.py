@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from pathlib import Path
 
 from plait.config.model import Config, IPAddress, IPNetwork, Mode
@@ -138,6 +138,8 @@ class TunnelHost:
             far=self._far.fd if self._far is not None else -1,
             subnets=tuple(map(str, _forwarded(config))) if self._far is not None else (),
             mtu=mtu,
+            routed=tuple(map(str, config.gateway.routed)) if config.gateway is not None else (),
+            networks=tuple(map(str, config.tunnel.networks)),
         )
 
     def _open_far(self, config: Config, device: TunDevice) -> None:
@@ -170,16 +172,19 @@ class TunnelHost:
         self._lead(exit_name, device.index, device.name, given)
         self._changed()
 
-    def lodger(self, addresses: list[str], mtu: int) -> None:
-        """Packets of so many bytes fit through to a gateway at our exit."""
+    def lodger(self, addresses: list[str], networks: list[str], mtu: int) -> None:
+        """A gateway at our exit has these addresses, and networks behind it, and packets of so many bytes fit
+        through to it."""
         device = self._far
         if device is None:
             return
-        for address in addresses:
-            try:
-                device.narrow(ip_address(address), mtu)
-            except OSError as error:
-                log.warning("tunnel: a route to %s of %d bytes: %s", address, mtu, error.strerror)
+        try:
+            for address in addresses:
+                device.route(ip_network(address), mtu, needed=mtu < device.mtu)
+            for network in networks:
+                device.route(ip_network(network), mtu, needed=True)
+        except OSError as error:
+            log.warning("tunnel: a route to %s: %s", ", ".join(addresses + networks), error.strerror)
 
     def _lead(
         self, exit_name: str, index: int, device: str, addresses: tuple[IPv4Interface | IPv6Interface, ...]

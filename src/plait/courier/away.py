@@ -77,6 +77,8 @@ class Away:
         self._caller: Caller | None = None
         self._index = 0
         """Ours in the handshake that is under way; 0 when none is."""
+        self._called = b""
+        """Our index in the last handshake that ended."""
         self._attempt = 0
         self._unanswered = 0
         self._calling: Timer | None = None
@@ -245,6 +247,7 @@ class Away:
         self._call()
 
     def _stop_calling(self) -> None:
+        self._called = self._index.to_bytes(4, "big")
         self._index = 0
         self._caller = None
         if self._calling is not None:
@@ -393,8 +396,9 @@ class Away:
                 self._begun(*take_welcome(data, self._index))
             elif kind == COOKIE and self._guard is not None:
                 line.cookie = self._guard.open_cookie(data, line.mac)
-            else:
+            elif kind not in (ANSWER, WELCOME) or data[4:8] != self._called:
                 raise Malformed("of no known kind")
+            # Else it is what the exit says to the same greeting over a path that is slower.
         except Replayed:
             self._tally.stranger("replayed", line.way.remote)
         except Forged:

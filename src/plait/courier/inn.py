@@ -14,7 +14,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from plait.courier.cargo import Bundle, Cargo
 from plait.courier.haul import Haul
@@ -52,8 +52,8 @@ class Lodger:
         """What it calls what it remembers of us."""
         self.haul: Haul | None = None
         self.seen = 0.0
-        self.mtu = 0
-        """Bytes of a packet that fits through to it; 0 before it has said so."""
+        self.told: tuple[int, list[str]] = (0, [])
+        """What control knows of it: bytes of a packet that fits through to it, and networks behind it."""
 
 
 class Inn:
@@ -82,6 +82,10 @@ class Inn:
         self._tally = tally
         self._subnets = tuple(subnets)
         self._mtu = mtu
+        self.networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        """What lodgers may have behind them."""
+        self._behind: dict[IPv4Network | IPv6Network, Lodger] = {}
+        """Whose each is that was named."""
         self._lodgers: dict[Who, Lodger] = {}
         self._by_address: dict[bytes, Lodger] = {}
         self._epochs: dict[Who, int] = {}
@@ -129,7 +133,7 @@ class Inn:
             ship=ship,
             write=lambda packet: self._out(lodger, packet),
             echo=echo,
-            admit=sources.__contains__,
+            admit=lambda source: source in sources or self._lodger_of(source) is lodger,
         )
         lodger.haul.session = session
         return lodger
@@ -181,6 +185,8 @@ class Inn:
         lodger = self._lodgers.pop(who)
         for address in lodger.addresses:
             del self._by_address[address.ip.packed]
+        for network in [each for each, whose in self._behind.items() if whose is lodger]:
+            del self._behind[network]
         if lodger.haul is not None:
             lodger.haul.close()
             lodger.haul = None
@@ -217,10 +223,12 @@ class Inn:
             if other not in named and haul.sender.way(other) is not None:
                 haul.sender.set_path(other, now, mode=Mode.OFF, up=False)
         mtu = min(self._mtu, max(config.mtu, _LEAST_MTU))
-        if mtu != lodger.mtu:
-            lodger.mtu = mtu
+        self._claim(lodger, config.networks)
+        networks = [str(network) for network, whose in self._behind.items() if whose is lodger]
+        if (mtu, networks) != lodger.told:
+            lodger.told = mtu, networks
             addresses = [str(address.ip) for address in lodger.addresses]
-            self._say({"lodger": {"addresses": addresses, "mtu": mtu}})
+            self._say({"lodger": {"addresses": addresses, "networks": networks, "mtu": mtu}})
         reply = encode(
             Config(
                 asking=False,
@@ -243,8 +251,29 @@ class Inn:
 
         self._paces.up(lodger.user, size, write)
 
+    def _claim(self, lodger: Lodger, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+        """A lodger says what is behind it. What is not for lodgers, or is another's, it does not get."""
+        for network in [each for each, whose in self._behind.items() if whose is lodger]:
+            if network not in networks:
+                del self._behind[network]
+        for network in networks:
+            allowed = any(_within(network, each) for each in self.networks)
+            others = (each for each, whose in self._behind.items() if whose is not lodger)
+            if allowed and not any(each.overlaps(network) for each in others):
+                self._behind[network] = lodger
+            else:
+                self._tally.stranger("not its network", "")
+
+    def _lodger_of(self, address: bytes) -> Lodger | None:
+        """Behind whom an address is."""
+        if not self._behind:
+            return None
+        found = ip_address(address)
+        nets = [net for net in self._behind if net.version == found.version and found in net]
+        return self._behind[max(nets, key=lambda net: net.prefixlen)] if nets else None
+
     def _taken(self, cargo: Cargo | Bundle) -> None:
-        lodger = self._by_address.get(cargo.destination)
+        lodger = self._by_address.get(cargo.destination) or self._lodger_of(cargo.destination)
         if lodger is None or lodger.haul is None:
             self._tally.stranger("to nobody", "")
             return
@@ -256,3 +285,11 @@ class Inn:
                 lodger.haul.take(cargo)
 
         self._paces.down(lodger.user, size, take)
+
+
+def _within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    return (
+        network.version == other.version
+        and network.prefixlen >= other.prefixlen
+        and network.network_address in other
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network
 
 from plait.courier.away import Wanted
 from plait.courier.cargo import Bundle, Cargo
@@ -46,6 +47,7 @@ class Near:
         name: str,
         *,
         mtu: int,
+        networks: Sequence[IPv4Network | IPv6Network] = (),
         ship: Ship,
         echo: Callable[[int], None],
     ) -> None:
@@ -56,6 +58,7 @@ class Near:
         self._name = name
         self._most = self._mtu = mtu
         """Bytes of an inner packet: at most, and as the paths in use let through now."""
+        self._networks = tuple(networks)
         self._rooms: dict[int, int | None] = {}
         """Bytes of the largest frame that each path lets through; None while that is not known."""
         self._ship = ship
@@ -152,6 +155,7 @@ class Near:
                 asking=True,
                 serial=self._serial & 0xFFFFFFFF,
                 mtu=self._mtu,
+                networks=self._networks,
                 paths=tuple(
                     PathTerms(path, terms.mode, min(0xFFFF, round(terms.weight * 256)))
                     for path, terms in usable.items()

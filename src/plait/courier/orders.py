@@ -20,7 +20,7 @@
                         {"session": {"exit", "state", "why"}}    state "up" or "none"
                         {"offer": {"exit", "serves"}}      whether it serves a tunnel; said when that changes
                         {"tunnel": {"exit", "addresses", "mtu"}}  what the exit gives us
-                        {"lodger": {"addresses", "mtu"}}   what fits through to a gateway of our exit
+                        {"lodger": {"addresses", "networks", "mtu"}}   what leads to a gateway of our exit
                         {"learn": id, "found": [[set, address, seconds], ...]}   see `courier.names`
                         {"answer": id, "tally": {...}}
                         {"tally": {...}}                   last of all
@@ -83,6 +83,8 @@ class HomeOrder:
     """The exit's TUN device, inherited; -1 without tunnels."""
     subnets: list[str] = field(default_factory=list)
     """Out of which gateways get their addresses, one of each."""
+    networks: list[str] = field(default_factory=list)
+    """What gateways may have behind them."""
     mtu: int = 0
     """Most bytes of an inner packet."""
     rates: dict[str, int] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class TunnelOrder:
     """The TUN device, inherited."""
     mtu: int
     """Most bytes of an inner packet."""
+    networks: list[str] = field(default_factory=list)
+    """What is behind us with addresses of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,7 @@ class Courier:
             self._channel.say,
             order.exit,
             mtu=order.mtu,
+            networks=[ip_network(network) for network in order.networks],
             ship=away.ship,
             echo=away.echo_over,
         )
@@ -118,6 +119,7 @@ class Courier:
             tun = Tun(self.loop, order.tun, self.tally)
             subnets = [ip_network(subnet) for subnet in order.subnets]
             inn = Inn(self.loop, tun, self.tally, subnets, order.mtu, paces, self._channel.say)
+            inn.networks = tuple(ip_network(network) for network in order.networks)
         return Home(self.loop, doors, order, self.tally, secret=os.urandom(32), inn=inn)
 
     def _handle_signals(self) -> None:

@@ -16,7 +16,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
 
 from plait.errors import KernelError, MissingCapability
 from plait.kernel.netlink import (
@@ -201,26 +201,17 @@ class TunDevice:
         self._set(u32(_IFLA_MTU, mtu), up=True)
         self.mtu = mtu
 
-    def narrow(self, address: IPv4Address | IPv6Address, mtu: int) -> None:
-        """To one address behind it packets of ``mtu`` bytes fit; the kernel tells who sends longer ones.
+    def route(self, network: IPv4Network | IPv6Network, mtu: int, *, needed: bool) -> None:
+        """What is behind it, and that packets of ``mtu`` bytes fit; the kernel tells who sends longer ones.
 
-        A route of its own, which goes with the device.
+        A route of its own, which goes with the device; none when it is not ``needed``.
         """
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        body = _RTMSG.pack(
-            family,
-            address.max_prefixlen,
-            0,
-            0,
-            TABLE_MAIN,
-            PROTOCOL,
-            253 if address.version == 4 else 0,
-            1,
-            0,
-        )
-        body += attribute(_RTA_DST, address.packed) + u32(_RTA_OIF, self.index)
+        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+        scope = 253 if network.version == 4 else 0  # RT_SCOPE_LINK
+        body = _RTMSG.pack(family, network.prefixlen, 0, 0, TABLE_MAIN, PROTOCOL, scope, 1, 0)
+        body += attribute(_RTA_DST, network.network_address.packed) + u32(_RTA_OIF, self.index)
         body += u32(_RTA_PRIORITY, ROUTE_METRIC)
-        if mtu < self.mtu:
+        if needed:
             metrics = nested(_RTA_METRICS, u32(_RTAX_MTU, mtu))
             self._netlink.request(_RTM_NEWROUTE, body + metrics, F_CREATE | F_REPLACE)
             return

@@ -44,7 +44,17 @@ from plait.paths.marks import (
     tunnel_mark,
 )
 from plait.paths.model import PolicyRule, Route, Ruleset
-from plait.paths.nftext import RESERVED, addresses, braces, chain, digested, fit, matches, return_to
+from plait.paths.nftext import (
+    RESERVED,
+    addresses,
+    braces,
+    chain,
+    collapsed,
+    digested,
+    fit,
+    matches,
+    return_to,
+)
 
 _KEEP = f"{~FWMARK_MASK & 0xFFFFFFFF:#010x}"
 _MASK = f"{FWMARK_MASK:#010x}"
@@ -151,10 +161,10 @@ def near_table(config: Config, exits: Mapping[str, tuple[IPAddress, ...]], offer
     ]
     if ends:
         body += [
-            *chain("leave", [_SRCNAT, f"oifname {devices} masquerade"]),
+            *chain("leave", [_SRCNAT, *_leave(gateway, devices)]),
             *chain("fit", fit(devices)),
-            *chain("guard", _guard("forward", devices)),
-            *chain("guard_host", _guard("input", devices)),
+            *chain("guard", [*_guard_head("forward"), *_entering(gateway, ends), _strangers(devices)]),
+            *chain("guard_host", [*_guard_head("input"), _strangers(devices)]),
         ]
     if gateway.when_exit_lost is WhenExitLost.BLOCK:
         body += chain("stay", _stay(ends))
@@ -321,8 +331,33 @@ def _stay(ends: Sequence[NearEnd]) -> list[str]:
     ]
 
 
-def _guard(hook: str, devices: str) -> list[str]:
-    return [
-        f"type filter hook {hook} priority filter; policy accept;",
-        f"iifname {devices} ct state != {{ established, related }} drop",
-    ]
+def _leave(gateway: Gateway, devices: str) -> list[str]:
+    """What bears the tunnel's address: all but what is of a routed network."""
+    lines = []
+    for version, word in ((4, "ip"), (6, "ip6")):
+        routed = collapsed(gateway.routed, version)
+        lines.append(
+            f"oifname {devices} {word} saddr != {braces(routed)} masquerade"
+            if routed
+            else f"oifname {devices} meta nfproto ipv{version} masquerade"
+        )
+    return lines
+
+
+def _entering(gateway: Gateway, ends: Sequence[NearEnd]) -> list[str]:
+    """Whoever begins something with a routed network is answered through the tunnel that he came by."""
+    lines = []
+    for version, word in ((4, "ip"), (6, "ip6")):
+        routed = collapsed(gateway.routed, version)
+        for end in ends if routed else ():
+            mark = f"ct mark set ct mark & {_KEEP} | {tunnel_mark(end.slot):#010x}"
+            lines.append(f'iifname "{end.device}" {word} daddr {braces(routed)} ct state new {mark} return')
+    return lines
+
+
+def _guard_head(hook: str) -> list[str]:
+    return [f"type filter hook {hook} priority filter; policy accept;"]
+
+
+def _strangers(devices: str) -> str:
+    return f"iifname {devices} ct state != {{ established, related }} drop"

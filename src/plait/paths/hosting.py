@@ -20,6 +20,8 @@ def far_table(config: Config, device: str, subnets: tuple[IPNetwork, ...]) -> Ru
         *addresses("deny", role.deny),
         *addresses("allow", role.allow),
         *addresses("reserved", RESERVED),
+        *addresses("lodging", (*subnets, *config.tunnel.networks)),
+        *addresses("routed", config.tunnel.networks),
         *chain("admit", _admit(device, subnets)),
         *chain("guard_host", _guard_host(device, subnets)),
         *chain("fit", fit(f'"{device}"')),
@@ -29,7 +31,10 @@ def far_table(config: Config, device: str, subnets: tuple[IPNetwork, ...]) -> Ru
             "leave",
             [
                 "type nat hook postrouting priority srcnat; policy accept;",
-                *(f'{_word(each)} saddr {each} oifname != "{device}" masquerade' for each in subnets),
+                *(
+                    f'{_word(each)} saddr @lodging{each.version} oifname != "{device}" masquerade'
+                    for each in subnets
+                ),
             ],
         )
     return digested(NFT_FAR_TABLE, body)
@@ -38,12 +43,16 @@ def far_table(config: Config, device: str, subnets: tuple[IPNetwork, ...]) -> Ru
 def _admit(device: str, subnets: tuple[IPNetwork, ...]) -> list[str]:
     lines = [
         "type filter hook forward priority filter; policy accept;",
+        *(
+            f'oifname "{device}" iifname != "{device}" {_word(each)} daddr @routed{each.version} accept'
+            for each in subnets
+        ),
         f'oifname "{device}" ct state != {{ established, related }} drop',
         f'iifname != "{device}" return',
     ]
     if {each.version for each in subnets} != {4, 6}:
         lines.append(f"meta nfproto != ipv{subnets[0].version} drop")
-    lines += [f"{_word(each)} saddr != {each} drop" for each in subnets]
+    lines += [f"{_word(each)} saddr != @lodging{each.version} drop" for each in subnets]
     for each in subnets:
         word, version = _word(each), each.version
         lines += [

@@ -395,3 +395,31 @@ def too_long(sock: socket.socket) -> bool:
     except OSError as error:
         return error.errno == errno.EMSGSIZE
     return False
+
+
+@pytest.mark.parametrize("outside", BOTH)
+def test_a_lan_that_keeps_its_addresses(street: Street, outside: int) -> None:
+    """A network behind the gateway that the exit lets it have, in both directions."""
+    nets = '["192.168.78.0/24", "fd78::/64"]'
+    serve = f"[tunnel]\nserve = true\nmasquerade = false\nnetworks = {nets}\n"
+    exit = street.plait(street.exit, "exit", exit_config(rest=serve))
+    direct = {4: ("192.168.78.0/24", "10.1.1.78"), 6: ("fd78::/64", "fd01::78")}
+    for family, (net, via) in direct.items():
+        street.exit.run("ip", f"-{family}", "route", "delete", net, "via", via)
+    try:
+        gateway = street.plait(street.gateway, "gateway", config(lines=f"routed = {nets}", outside=outside))
+        gateway.until_log("of attic", within=WITHIN)
+        for family in BOTH:
+            wait_for(
+                "its address", lambda family=family: seen(street, family) == CLIENT[family], within=WITHIN
+            )
+            back = Echo(street.server, street.client, CLIENT[family])
+            try:
+                assert back.ask() in (ATTIC[family][:-1] + "2", SERVER[family])
+            finally:
+                back.close()
+        assert gateway.stop() == exit.stop() == 0
+        assert plain_log(gateway.log() + exit.log())
+    finally:
+        for family, (net, via) in direct.items():
+            street.exit.run("ip", f"-{family}", "route", "replace", net, "via", via)

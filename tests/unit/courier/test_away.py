@@ -31,6 +31,7 @@ def test_echoes_come_back_over_every_path(posts: Posts, method: str) -> None:
         assert 0 < rtt < 10_000_000
     assert sum(guest.confirmed for guest in posts.home.guests.values()) == 1
     assert not posts.tally.strangers
+    assert not posts.far.strangers, "the answer over the other path is none"
 
 
 def test_the_exits_own_key_is_proved(posts: Posts) -> None:

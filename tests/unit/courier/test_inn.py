@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -123,3 +123,33 @@ def test_what_is_carried_is_counted_by_user(inn: Inn, monkeypatch: pytest.Monkey
     inn.bar(frozenset({"roof"}))
     inn._taken(cargo)
     assert inn.down["roof"] == 500
+
+
+def test_who_says_first_what_is_behind_him_has_it(inn: Inn) -> None:
+    inn.networks = (ip_network("192.168.0.0/16"), ip_network("fd05::/48"))
+    first, second = arrive(inn, 1), arrive(inn, 2)
+    assert first is not None
+    assert second is not None
+    asked = [ip_network(each) for each in ("192.168.5.0/24", "fd05::/64", "10.0.0.0/8", "0.0.0.0/0")]
+    inn._claim(first, asked)
+    assert inn._tally.strangers["not its network"] == 2
+    inn._claim(second, [ip_network("192.168.5.128/25"), ip_network("192.168.6.0/24")])
+    assert inn._tally.strangers["not its network"] == 3
+    owners = {
+        "192.168.5.1": first,
+        "192.168.5.200": first,
+        "192.168.6.1": second,
+        "192.168.7.1": None,
+        "fd05::1": first,
+        "10.1.1.1": None,
+    }
+    for address, owner in owners.items():
+        assert inn._lodger_of(ip_address(address).packed) is owner, address
+    haul = second.haul
+    assert haul is not None
+    assert haul._landing._admit(ip_address("192.168.6.9").packed)
+    assert not haul._landing._admit(ip_address("192.168.5.9").packed), "somebody else's"
+    inn._claim(first, [])
+    assert inn._lodger_of(ip_address("192.168.5.1").packed) is None
+    inn._claim(second, [ip_network("192.168.5.128/25")])
+    assert inn._lodger_of(ip_address("192.168.5.200").packed) is second

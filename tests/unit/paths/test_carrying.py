@@ -251,7 +251,25 @@ def test_nobody_at_the_far_end_begins_anything() -> None:
     text = near(config())
     for name in ("guard", "guard_host"):
         assert chain(text, name)[1] == 'iifname { "plait0" } ct state != { established, related } drop'
-    assert chain(text, "leave")[1] == 'oifname { "plait0" } masquerade'
+    assert chain(text, "leave")[1:] == [
+        'oifname { "plait0" } meta nfproto ipv4 masquerade',
+        'oifname { "plait0" } meta nfproto ipv6 masquerade',
+    ]
+
+
+def test_routed_networks_keep_their_addresses_and_are_answered_through_the_tunnel() -> None:
+    wanted = config()
+    assert wanted.gateway is not None
+    wanted = replace(wanted, gateway=replace(wanted.gateway, routed=(ip_network("192.168.5.0/24"),)))
+    text = near(wanted, offers(ATTIC, CELLAR))
+    assert chain(text, "leave")[1] == (
+        'oifname { "plait0", "plait1" } ip saddr != { 192.168.5.0/24 } masquerade'
+    )
+    guard = chain(text, "guard")
+    assert [line.split()[1] for line in guard[1:3]] == ['"plait0"', '"plait1"']
+    assert "| 0x04000000 return" in guard[2]
+    assert guard[3].endswith("drop")
+    assert "192.168.5.0/24" not in "".join(chain(text, "guard_host"))
 
 
 def test_digests_tell_tables_apart() -> None:

@@ -15,9 +15,9 @@ TRIES = 3
 """Questions of one size that stay unanswered while others are answered, before it is too large."""
 CLOSE = 8
 """Bytes that are not worth another question."""
-AGAIN = 30.0
+AGAIN = 60.0
 """Seconds until what was found is asked about again."""
-WIDER = 20
+WIDER = 10
 """… and so many times of that until it is tried whether there is more room now."""
 
 

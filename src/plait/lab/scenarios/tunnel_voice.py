@@ -8,7 +8,7 @@ from plait.lab.scenarios import tunnel_links, two_links
 
 SCENARIO = Scenario(
     name="tunnel-voice",
-    summary="a call through the tunnel over two links of 20 Mbit/s, beside bulk and while links are cut",
+    summary="a call through the tunnel over two links of 20 Mbit/s, beside bulk and cuts",
     drawing=two_links.drawing("20mbit 10ms", "20mbit 10ms", fixed=True),
     links=two_links.LINKS,
     courses=(tunnel_links.COURSES[0],),

@@ -37,6 +37,7 @@ from plait.control.report import Reporter
 from plait.control.rundir import RunDir
 from plait.control.server import ControlServer
 from plait.control.serving import Serving
+from plait.control.sizes import Sizes
 from plait.control.snapshot import by_user
 from plait.control.supervisor import Supervisor
 from plait.control.tunnel import TunnelHost, terms
@@ -121,6 +122,7 @@ class Daemon:
         self._serving = Serving(self._judgement, self._keeper, self._supervisor.tell, self._courier.serving)
         self._mender = Mender(self._keeper)
         self._ladder = Ladder(self._keeper)
+        self._sizes = Sizes(self._keeper, unprivileged)
         self._watch.plain = self._mender.hopeless = self._judgement.suspect
         self._keeper.renewed = self._mender.renewed
         self._supervisor.told = self._told
@@ -162,6 +164,7 @@ class Daemon:
                     ("watch", self._watch.run()),
                     ("rates", self._reporter.run()),
                     ("names", self._refresh_names()),
+                    ("sizes", self._sizes.run()),
                     ("users", self._ledger.run()),
                     ("reload", self._reload_when_told()),
                     ("tunnel", self._open_tunnel_when_offered()),
@@ -234,6 +237,7 @@ class Daemon:
         near = config.gateway.lan if config.gateway else ()
         macs = [link.mac for link in links if link.name in near and link.mac]
         uid, gid = unprivileged()
+        self._sizes.identity = identity_of(self._rundir.path, macs)
         self._courier.lead(self._keeper.view.ways)
         self._courier.own(self._keeper.view.own)
         await self._courier.renew(

@@ -31,6 +31,7 @@ from plait.paths.changes import (
     SetSysctl,
 )
 from plait.paths.choice import ways
+from plait.paths.clamping import Clamp
 from plait.paths.diff import diff, teardown
 from plait.paths.marks import ENDPOINT_IDS
 from plait.paths.model import Detour, EndpointFlags, HostState, Interest, MptcpLimits, Snapshot, Way
@@ -86,6 +87,8 @@ class Keeper:
         """Whether it is left to the tunnel instead: MPTCP works over no path."""
         self.tunnels: Mapping[int, int] = {}
         """Indices of the TUN devices that packets may be led into, by slot."""
+        self.clamps: tuple[Clamp, ...] = ()
+        """Links that let through less than they take."""
         self.health: Health = {}
         self.view = View()
         self.looked: Callable[[], None] = lambda: None
@@ -240,6 +243,7 @@ class Keeper:
             self.health,
             taking=self.taking and not self.tunnelled,
             steering=self._detours,
+            clamps=self.clamps,
             tunnels=self.tunnels,
         )
 

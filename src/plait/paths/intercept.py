@@ -51,6 +51,7 @@ from plait.config.model import (
     Verdict,
     WhenExitLost,
 )
+from plait.paths.clamping import Clamp, chains
 from plait.paths.marks import FWMARK, FWMARK_ANSWER, FWMARK_MASK, NFT_TABLE
 from plait.paths.model import Detour, Ruleset
 from plait.paths.nftext import (
@@ -109,6 +110,7 @@ def ruleset(
     *,
     taking: bool = True,
     detours: Sequence[Detour] = (),
+    clamps: Sequence[Clamp] = (),
 ) -> Ruleset:
     """The whole table. ``exits`` are the exits' addresses, names resolved.
 
@@ -170,6 +172,7 @@ def ruleset(
         *indent(guard),
         "}",
         *_steering(detours),
+        *chains(clamps),
     ]
     digest = sha256("\n".join(body).encode()).hexdigest()[:16]
     lines = [

@@ -30,6 +30,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from plait.config.model import Config, Intercept, IPAddress, IPNetwork, Mode, TcpVia
 from plait.paths import carrying, intercept, tuning
 from plait.paths.choice import Chosen, Peers, chosen
+from plait.paths.clamping import Clamp
 from plait.paths.marks import (
     ENDPOINT_IDS,
     FWMARK,
@@ -87,6 +88,7 @@ def desired(
     *,
     taking: bool = True,
     steering: Sequence[Detour] = (),
+    clamps: Sequence[Clamp] = (),
     tunnels: Mapping[int, int] | None = None,
 ) -> HostState:
     """The host as wanted. ``taking`` is whether the LAN's TCP is taken now (an exit answers); ``tunnels``
@@ -125,7 +127,9 @@ def desired(
         endpoints=endpoints,
         limits=LIMITS,
         sysctls=_sysctls(config, snapshot),
-        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering) if serves else None,
+        ruleset=intercept.ruleset(config, peers, taking=taking, detours=steering, clamps=clamps)
+        if serves
+        else None,
         notes=notes,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import os
 import socket
 
 from plait.config.model import Config, Intercept, TcpVia
@@ -16,6 +17,7 @@ from plait.kernel import nft
 from plait.kernel.mptcp_info import IPPROTO_MPTCP
 from plait.kernel.mptcp_pm import MptcpPm
 from plait.kernel.netlink import NetlinkError
+from plait.paths.carrying import NearEnd, Offers, near_table
 from plait.paths.intercept import ruleset, takes_tcp, takes_udp
 
 _CAP_NET_ADMIN = 12
@@ -37,6 +39,9 @@ def missing(config: Config) -> list[MissingCapability]:
         found.append(_nftables(config))
         if _uses_tproxy(config):
             found.append(_transparent_socket())
+    if gateway is not None and gateway.tcp is TcpVia.TUNNEL and found[0] is None:
+        # Without it all TCP would be lost. Where only the rest wants it, it is done without, and said so.
+        found += [_tunnel_table(config), _tun()]
     return [lack for lack in found if lack is not None]
 
 
@@ -111,6 +116,33 @@ def _nftables(config: Config) -> MissingCapability | None:
         if _uses_tproxy(config):
             hint += '; or set intercept = "redirect"'
         return MissingCapability(f"this kernel can't load the interception rules ({error.message})", hint)
+    return None
+
+
+def _tunnel_table(config: Config) -> MissingCapability | None:
+    """Try our table for the tunnel, without loading it."""
+    end = NearEnd(exit=config.peers[0].name, slot=0, device=config.tunnel.name, versions=frozenset({4, 6}))
+    table = near_table(config, {}, Offers(ends={end.exit: end}))
+    try:
+        nft.run(table.text if table is not None else "", check_only=True)
+    except MissingCapability as error:
+        return error
+    except KernelError as error:
+        return MissingCapability(
+            f"this kernel can't load the tunnel's rules ({error.message})",
+            "`modprobe -a nft_fib_inet nft_reject_inet nft_masq nft_ct`; on OpenWrt"
+            " `opkg install kmod-nft-nat kmod-nft-fib`",
+        )
+    return None
+
+
+def _tun() -> MissingCapability | None:
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return MissingCapability(
+            f"no TUN devices here: {error.strerror}", "modprobe tun; OpenWrt `opkg install kmod-tun`"
+        )
     return None
 
 

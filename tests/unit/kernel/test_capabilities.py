@@ -39,7 +39,7 @@ class MptcpOff(NoMptcp):
 @pytest.fixture
 def able(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A host on which everything is there, whatever this one has."""
-    for probe in ("_net_admin", "_mptcp_socket", "_path_manager", "_transparent_socket"):
+    for probe in ("_net_admin", "_mptcp_socket", "_path_manager", "_transparent_socket", "_tun"):
         monkeypatch.setattr(capabilities, f"real{probe}", getattr(capabilities, probe), raising=False)
         monkeypatch.setattr(capabilities, probe, lambda: None)
     monkeypatch.setattr(nft, "run", lambda *_, **__: None)
@@ -53,6 +53,35 @@ def real(monkeypatch: pytest.MonkeyPatch, probe: str) -> None:
 def test_nothing_is_missing(able: pytest.MonkeyPatch) -> None:
     assert capabilities.missing(GATEWAY) == []
     assert capabilities.missing(EXIT) == []
+
+
+TUNNEL = Config(
+    gateway=Gateway(lan=("lan",), tcp=TcpVia.TUNNEL), peers=(Peer(name="attic", address=("192.0.2.1",)),)
+)
+
+
+def test_tcp_in_the_tunnel_needs_its_rules_and_a_device(able: pytest.MonkeyPatch) -> None:
+    scripts: list[str] = []
+    able.setattr(nft, "run", lambda script, **_: scripts.append(script))
+    assert capabilities.missing(TUNNEL) == []
+    assert "table inet plait_near" in scripts[0]
+
+    def no_device(path: str, flags: int) -> int:
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    real(able, "_tun")
+    able.setattr(capabilities.os, "open", no_device)
+    lack = one(TUNNEL)
+    assert "no TUN devices" in str(lack)
+    assert "kmod-tun" in str(lack.hint)
+    able.undo()
+
+
+def test_the_tunnels_rules_are_tried(able: pytest.MonkeyPatch) -> None:
+    able.setattr(nft, "run", refuse)
+    lack = one(TUNNEL)
+    assert "tunnel's rules" in str(lack)
+    assert "kmod-nft-fib" in str(lack.hint)
 
 
 def one(config: Config) -> MissingCapability:

@@ -51,6 +51,7 @@ class _Snapshot:
         yield from _datagrams(cast("_Object", status["datagrams"]))
         yield from _paths(_list(status, "paths"))
         yield from _exits(_list(status, "exits"))
+        yield from _tunnels(_list(status, "tunnels"))
         yield from _users(_list(status, "users"))
         yield from _devices(_list(status, "clients"))
 
@@ -167,6 +168,25 @@ def _exits(exits: Sequence[_Object]) -> Iterator[Metric]:
     yield _each("plait_exit_sessions_open", "Sessions with it now.", "exit", exits, "open")
     rows = [((str(each["name"]),), each) for each in exits]
     yield _both("plait_exit_bytes", "Payload of TCP to and from it.", ("exit",), rows)
+
+
+def _tunnels(tunnels: Sequence[_Object]) -> Iterator[Metric]:
+    if not tunnels:
+        return
+    is_open = GaugeMetricFamily("plait_tunnel_open", "1 while it carries packets.", labels=("exit",))
+    mtu = GaugeMetricFamily("plait_tunnel_mtu_bytes", "Largest inner packet.", labels=("exit",))
+    fates = CounterMetricFamily("plait_tunnel_losses", "What went wrong in it.", labels=("exit", "fate"))
+    sent = []
+    for tunnel in tunnels:
+        exit = str(tunnel["exit"])
+        is_open.add_metric((exit,), 1.0 if tunnel["state"] == "open" else 0.0)
+        mtu.add_metric((exit,), _number(tunnel["mtu"]))
+        for fate in ("refused", "dropped", "resent", "given_up"):
+            fates.add_metric((exit, fate), _number(tunnel[fate]))
+        sent += [((exit, str(path["name"])), path) for path in _list(tunnel, "paths")]
+    words = (("transmit", "tx_bytes"), ("receive", "rx_bytes"))
+    yield from (is_open, mtu, fates)
+    yield _both("plait_tunnel_bytes", "Sealed datagrams of it by path.", ("exit", "path"), sent, words)
 
 
 def _users(users: Sequence[_Object]) -> Iterator[Metric]:

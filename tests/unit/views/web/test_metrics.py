@@ -22,6 +22,7 @@ from plait.control.snapshot import (
     UserStatus,
     WorkerStatus,
 )
+from plait.control.tunnel_status import TunnelPathStatus, TunnelStatus
 from plait.views.web import metrics
 
 ROOT = Path(__file__).parents[4]
@@ -53,6 +54,19 @@ FULL = Status(
             subflows=4,
         ),
         PathStatus(name='od"d\\', interface="wan2", mode="off", state="off"),
+    ),
+    tunnels=(
+        TunnelStatus(
+            exit="attic",
+            state="open",
+            addresses=("10.188.0.2",),
+            mtu=1400,
+            refused=1,
+            dropped=2,
+            resent=3,
+            given_up=4,
+            paths=(TunnelPathStatus(name="dsl", tx_bytes=5, rx_bytes=6, fits=None),),
+        ),
     ),
     users=(
         UserStatus(
@@ -122,6 +136,9 @@ def value(name: str, **labels: str) -> float | None:
         ("plait_path_bytes_total", {"path": "dsl", "direction": "receive"}, 2**53),
         ("plait_exit_state", {"exit": "vps", "state": "down"}, 1),
         ("plait_exit_rtt_seconds", {"exit": "attic"}, 0.0125),
+        ("plait_tunnel_open", {"exit": "attic"}, 1),
+        ("plait_tunnel_losses_total", {"exit": "attic", "fate": "resent"}, 3),
+        ("plait_tunnel_bytes_total", {"exit": "attic", "path": "dsl", "direction": "receive"}, 6),
         ("plait_user_volume_bytes", {"user": "roof"}, 5),
         ("plait_user_volume_bytes", {"user": "free"}, None),
         ("plait_user_state", {"user": "roof", "state": "spent"}, 1),

@@ -7,7 +7,7 @@ import * as format from "./format.js";
 const MODES = ["on", "master", "backup", "handover", "off"];
 const SPANS = [["live", "Live"], ["hour", "Hour"], ["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"]];
 const FIGURES = [["traffic", "Traffic"], ["rtt", "Round trip"], ["loss", "Loss"]];
-const STATES = { up: "good", benched: "warn", degraded: "warn", down: "bad", spent: "bad", ok: "good" };
+const STATES = { up: "good", open: "good", waiting: "warn", benched: "warn", degraded: "warn", down: "bad", spent: "bad", ok: "good" };
 const KEPT = 300;
 const AGAIN = 2000;
 const OVERDUE = 6000;
@@ -156,6 +156,8 @@ function show(status) {
   announce(status);
   by("exits-card").hidden = !status.exits.length;
   table(by("exits"), EXITS, status.exits, (exit) => exit.name);
+  by("tunnels-card").hidden = !status.tunnels?.length;
+  table(by("tunnels"), TUNNELS, status.tunnels ?? [], (tunnel) => tunnel.exit);
   by("users-card").hidden = !status.users.length;
   table(by("users"), USERS, status.users, (user) => user.name);
   by("devices-card").hidden = status.role === "exit";
@@ -278,6 +280,17 @@ const EXITS = [
   { title: "Down", text: (exit) => format.rate(exit.down_bps), number: true },
   { title: "Up", text: (exit) => format.rate(exit.up_bps), number: true },
   { title: "", text: (exit) => exit.why, wrap: true },
+];
+const carried = (tunnel, figure) => tunnel.paths.map((path) => `${path.name} ${format.bytes(path[figure])}`).join(", ");
+const TUNNELS = [
+  { title: "To exit", text: (tunnel) => tunnel.exit },
+  { title: "State", fill: badge },
+  { title: "Our addresses", text: (tunnel) => tunnel.addresses.join(", ") || "–" },
+  { title: "Largest packet", text: (tunnel) => `${tunnel.mtu} B`, number: true },
+  { title: "Received", text: (tunnel) => carried(tunnel, "rx_bytes"), wrap: true },
+  { title: "Sent", text: (tunnel) => carried(tunnel, "tx_bytes"), wrap: true },
+  { title: "Sent again", text: (tunnel) => String(tunnel.resent), number: true },
+  { title: "Left out", text: (tunnel) => String(tunnel.dropped + tunnel.refused + tunnel.given_up), number: true },
 ];
 const USERS = [
   { title: "User", text: (user) => user.name },

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.netns.courier.posts import LINKS, Post, away_config, home_config, way
@@ -156,6 +157,39 @@ def test_datagrams_come_back_whole(lab: Lab, ends: tuple[Post, Post]) -> None:
             assert (len(data), peer[0]) == (length, gateway.inner)
             far.sendto(data, peer)
             assert len(near.recv(65535)) == length
+
+
+def test_datagrams_in_a_row_are_written_together(lab: Lab, ends: tuple[Post, Post]) -> None:
+    """The kernel at the far end checks what plait makes of them."""
+    _, exit = ends
+    count, length = 24, 1001
+    with inside(lab["exit"]):
+        far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        far.bind((EXIT, 0))
+    with inside(lab["gateway"]):
+        near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        near.connect(far.getsockname())
+    sent = [struct.pack("!I", number) * (length // 4) + b"!" for number in range(count)]
+    with near, far:
+        far.settimeout(WITHIN)
+        before, carried_before = came_out(lab, "exit"), carried(lab, 1, "up")
+        os.kill(exit.pid, signal.SIGSTOP)
+        try:
+            for each in sent:
+                near.send(each)
+            # So that they are all there when it looks.
+            wait_for("them", lambda: carried(lab, 1, "up") - carried_before > count * length, within=WITHIN)
+        finally:
+            os.kill(exit.pid, signal.SIGCONT)
+        assert {far.recv(2000) for _ in range(count)} == set(sent)
+    assert came_out(lab, "exit") - before < count // 2
+
+
+def came_out(lab: Lab, name: str) -> int:
+    """Packets, or superpackets, that the TUN device of a node has given to the kernel."""
+    lines = Path(f"/proc/{lab[name].pid}/net/dev").read_text().splitlines()
+    return next(int(line.split()[2]) for line in lines if line.strip().startswith("plait0:"))
 
 
 def test_nobody_sends_under_another_address(lab: Lab, ends: tuple[Post, Post]) -> None:

@@ -176,13 +176,41 @@ def send_run(
     if local:
         control += _from(local)
     try:
-        if peer is None:
-            sock.sendmsg(buffers, control)
-        else:
-            sock.sendmsg(buffers, control, 0, peer)
-    except OSError:
-        return False
+        _sendmsg(sock, buffers, control, peer)
+    except OSError as error:
+        # Before Linux 6.11 a device that can't do checksums (ppp, many a modem) is sent no runs
+        # (net/ipv4/udp.c `udp_send_skb`).
+        return error.errno == errno.EIO and _send_singly(sock, buffers, size, peer, control[1:])
     return True
+
+
+def _send_singly(
+    sock: socket.socket,
+    buffers: list[bytes],
+    size: int,
+    peer: Peer | None,
+    control: list[tuple[int, int, bytes]],
+) -> bool:
+    """The same with a call for each datagram."""
+    begin = length = 0
+    for end, buffer in enumerate(buffers, 1):
+        length += len(buffer)
+        if length >= size or end == len(buffers):
+            try:
+                _sendmsg(sock, buffers[begin:end], control, peer)
+            except OSError:
+                return False
+            begin, length = end, 0
+    return True
+
+
+def _sendmsg(
+    sock: socket.socket, buffers: list[bytes], control: list[tuple[int, int, bytes]], peer: Peer | None
+) -> None:
+    if peer is None:
+        sock.sendmsg(buffers, control)
+    else:
+        sock.sendmsg(buffers, control, 0, peer)
 
 
 def _from(local: bytes) -> list[tuple[int, int, bytes]]:

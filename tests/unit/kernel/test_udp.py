@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from plait.kernel.udp import Letter, answer, open_door, open_path, receive
+from plait.kernel.udp import UDP_SEGMENT, Letter, answer, open_door, open_path, receive, send_run
 
 PATIENCE = 10.0
 
@@ -96,3 +96,27 @@ def test_a_letter_tells_how_long_it_has_waited(ago: float, known: bool) -> None:
     waited = Letter(b"", ("", 0), b"", at).waited()
     assert ago <= waited < ago + 0.4 if known else waited == 0.0
     assert Letter(b"", ("", 0), b"", 0).waited() == 0.0
+
+
+class NoChecksums(socket.socket):
+    """On a device that can't do checksums, with an older kernel."""
+
+    def sendmsg(self, buffers, control=(), *more):  # type: ignore[no-untyped-def]
+        if any(kind == UDP_SEGMENT for _, kind, _ in control):
+            raise OSError(errno.EIO, "EIO")
+        return super().sendmsg(buffers, control, *more)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_run_goes_out_one_by_one_where_the_kernel_wants_it_so(connected: bool) -> None:
+    with (
+        open_door("127.0.0.1", 0) as door,
+        NoChecksums(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        peer = door.getsockname()
+        if connected:
+            sock.connect(peer)
+        run = [b"head 1", b"body1", b"head 2", b"body2", b"head 3", b"3"]
+        assert send_run(sock, run, 11, None if connected else peer)
+        assert send_run(sock, [b"whole"], 5, None if connected else peer)
+        assert [take(door).data for _ in range(4)] == [b"head 1body1", b"head 2body2", b"head 33", b"whole"]

@@ -39,6 +39,7 @@ def check(draft: Draft, sources: Sequence[str]) -> list[Fault]:
     _users(draft)
     _proxies(draft)
     _ports(draft)
+    _tunnel(draft)
     web.check(draft)
     return _missing(draft, " + ".join(sources))
 
@@ -188,6 +189,16 @@ def _proxies(draft: Draft) -> None:
                 f"{address} can be reached from outside: anybody could use this proxy",
                 'listen on the LAN\'s address, as in "192.168.78.1:1081", or set username and password',
             )
+
+
+def _tunnel(draft: Draft) -> None:
+    """Addresses that are handed out are nobody's beside."""
+    for item in draft.tunnels[:1]:
+        for network in item.value.networks:
+            for subnet in item.value.subnets:
+                if network.version == subnet.version and network.overlaps(subnet):
+                    problem = f"{network} overlaps with {subnet}, out of which gateways get their addresses"
+                    item.table.fault("networks", problem, "choose another subnet")
 
 
 def _ports(draft: Draft) -> None:

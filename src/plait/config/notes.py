@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.config.model import Config, Exit, Method, Mode
+from plait.config.model import Config, Exit, Gateway, Method, Mode, OwnVia, TcpVia, UdpVia
 
 
 def notes(config: Config) -> list[str]:
@@ -15,9 +15,20 @@ def notes(config: Config) -> list[str]:
             found.append(f"exit {peer.name}: method none uses no password")
     if config.web is not None and config.web.insecure:
         found.append("[web]: whoever reaches the page may see everything and change modes: insecure = true")
+    if config.gateway is not None:
+        found += _of_gateway(config.gateway)
     if config.exit is not None:
         found += _of_exit(config.exit)
+        if config.tunnel.networks and not config.tunnel.serve:
+            found.append("[tunnel]: networks is only looked at with serve = true")
     return found
+
+
+def _of_gateway(gateway: Gateway) -> list[str]:
+    if gateway.tcp is TcpVia.TUNNEL or gateway.udp is UdpVia.TUNNEL:
+        return []
+    said = [("routed", bool(gateway.routed)), ("own", gateway.own is not OwnVia.DIRECT)]
+    return [f'[gateway]: {key} is only looked at with udp or tcp = "tunnel"' for key, given in said if given]
 
 
 def _of_exit(role: Exit) -> list[str]:

@@ -207,6 +207,13 @@ EXACT = [
         LAN + PEER + "[[gateway.exit]]\nname = 'b'\naddress = 'b'\npassword = 'x'\n" + PATH,
         ["exit: far ends are written both as [[exit]] and as [[gateway.exit]]; use one form in a file"],
     ),
+    (
+        EXIT + "[tunnel]\nserve = true\nnetworks = ['192.168.5.0/24', '10.0.0.0/8']",
+        [
+            "tunnel.networks: 10.0.0.0/8 overlaps with 10.188.0.0/16, out of which gateways get their"
+            " addresses; choose another subnet"
+        ],
+    ),
 ]
 
 

@@ -28,8 +28,20 @@ PROXY = "[[proxy]]\nlisten = '127.0.0.1:1081'\nexit = 'attic'\n"
         (GATEWAY, []),
         (EXIT, []),
         (
-            GATEWAY.replace('"direct"', '"tunnel"'),
+            GATEWAY.replace('"direct"', '"tunnel"\nown = "dns"\nrouted = "192.168.5.0/24"'),
             [],
+        ),
+        (
+            GATEWAY.replace('"direct"', '"direct"\nown = "dns"\nrouted = "192.168.5.0/24"'),
+            [
+                '[gateway]: routed is only looked at with udp or tcp = "tunnel"',
+                '[gateway]: own is only looked at with udp or tcp = "tunnel"',
+            ],
+        ),
+        (EXIT + "[tunnel]\nserve = true\nnetworks = '192.168.5.0/24'", []),
+        (
+            EXIT + "[tunnel]\nnetworks = '192.168.5.0/24'",
+            ["[tunnel]: networks is only looked at with serve = true"],
         ),
         (
             GATEWAY.replace('"direct"', '"shadowsocks"'),

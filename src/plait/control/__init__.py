@@ -9,6 +9,8 @@
 * `hooks`, `watchdog`, `remedies`, `commands`: what the owner wants done when a path changes or stays down.
 * `quarrels`: other programs that undo what we set.
 * `watch`: probes the exits and says when one is lost or back.
-* `snapshot`, `server`: what is going on, as one frozen value, on a unix socket.
+* `snapshot`, `report`: what is going on, as one frozen value, and how it comes together: `rates`, `sessions`,
+  `devices`, `events`.
+* `server`, `answers`: HTTP on a unix socket, and what may be asked there.
 * `daemon`: puts these together for ``plait gateway``, ``exit`` and ``node``.
 """

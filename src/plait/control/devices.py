@@ -73,12 +73,26 @@ class Neighbourhood:
 
     def devices(self, counts: Mapping[str, CountRow], rates: Rates, now: float) -> tuple[ClientStatus, ...]:
         """As `devices` does."""
-        if counts and now - self._read > _FRESH:
-            self._read = now
-            self._look()
+        if counts:
+            self._look(now)
         return devices(counts, rates, self._macs, self._names)
 
-    def _look(self) -> None:
+    def addresses(self, device: str, now: float) -> tuple[str, ...]:
+        """Those of a device that is given by name, by MAC or by one of them; the word itself when nobody is
+        known by it."""
+        self._look(now)
+        word = device.lower()
+        named = {place for place, name in self._names.items() if name.lower() == word}
+        macs = {place for place in (word, *named, self._macs.get(word, "")) if _MAC.fullmatch(place)}
+        macs |= {self._macs[place] for place in named if place in self._macs}
+        found = {address for address, mac in self._macs.items() if mac in macs}
+        found |= {place for place in named if not _MAC.fullmatch(place)}
+        return tuple(sorted(found, key=_order)) or (device,)
+
+    def _look(self, now: float) -> None:
+        if now - self._read <= _FRESH:
+            return
+        self._read = now
         try:
             self._macs = self._neighbours()
         except OSError:

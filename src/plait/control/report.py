@@ -187,11 +187,7 @@ class Reporter:
 
     def addresses(self, device: str) -> tuple[str, ...]:
         """Of a client of the LAN, given by name, MAC or address; as it is when nobody is known by that."""
-        tallies = [*self._supervisor.tallies, *self._supervisor.retired]
-        for each in self._clients(tallies, time.monotonic()):
-            if device.lower() in (each.name.lower(), each.mac, *each.addresses):
-                return each.addresses
-        return (device,)
+        return self._neighbourhood.addresses(device, time.monotonic())
 
     async def _survey(self, question: Question) -> list[JsonObject]:
         wanted = question.sessions

@@ -6,7 +6,7 @@ workers.json  pids and start times of the workers, to find those that outlived t
 courier.json  the same of the courier
 host.json     sysctls and MPTCP limits as they were before us, to be put back
 modes.json    modes of paths that were set while running
-control.sock  where status is asked for
+control.sock  where plait is asked what goes on, and told modes (HTTP)
 """
 
 from __future__ import annotations

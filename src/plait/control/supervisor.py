@@ -69,11 +69,6 @@ class Supervisor:
         """All of them, draining ones included."""
         return [worker.process.pid for worker in self._workers]
 
-    @property
-    def tallies(self) -> list[JsonObject]:
-        """What each told last without having been asked, some seconds ago."""
-        return [worker.tally for worker in self._workers if worker.tally is not None]
-
     async def renew(self, count: int) -> None:
         """A new generation of ``count`` workers; when it is ready, the former one drains."""
         former = list(self._workers)

@@ -65,3 +65,21 @@ def test_neighbours_and_leases_are_read_now_and_then(tmp_path: Path) -> None:
     assert (phone.name, phone.mac) == ("192.168.5.7", "02:00:00:00:00:07"), (
         "as it was, when it can't be asked"
     )
+
+
+def test_a_device_is_found_by_name_mac_and_address(tmp_path: Path) -> None:
+    leases = tmp_path / "leases"
+    leases.write_text(LEASES + "1 02:00:00:00:00:99 192.168.5.99 tablet *\n")
+    macs = {
+        "fd78::7": "02:00:00:00:00:07",
+        "192.168.5.7": "02:00:00:00:00:07",
+        "192.168.5.8": "02:00:00:00:00:08",
+    }
+    place = Neighbourhood(lambda: macs, (leases,))
+    both = ("192.168.5.7", "fd78::7")
+    for word in ("phone", "Phone", "02:00:00:00:00:07", "02:00:00:00:00:07".upper(), *both):
+        assert place.addresses(word, 0.0) == both, word
+    assert place.addresses("192.168.5.8", 0.0) == ("192.168.5.8",)
+    assert place.addresses("tablet", 0.0) == ("192.168.5.99",), "it has left, and its sessions may be there"
+    assert place.addresses("10.0.0.1", 0.0) == ("10.0.0.1",)
+    assert place.addresses("nobody", 0.0) == ("nobody",)

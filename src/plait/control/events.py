@@ -47,6 +47,11 @@ class Events:
         """How all users stand now."""
         self._compare("user", {each.name: (each.state, "") for each in seen})
 
+    def lan(self, *, taken: bool) -> None:
+        """Whether the LAN's TCP is led to an exit now."""
+        why = "" if taken else "no exit answers"
+        self._compare("plait", {"": ("the LAN is taken" if taken else "the LAN is not taken", why)})
+
     def since(self, number: int, most: int = MOST) -> tuple[Event, ...]:
         """Those after event ``number``, and of these the last ``most``; oldest first."""
         later = [event for event in self._kept if event.id > number]

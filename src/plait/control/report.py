@@ -95,6 +95,8 @@ class Reporter:
         self._courier = courier
         self._events = events
         self._growth = Rates()
+        # So that a rate is one of the last seconds for whoever asks once an hour, too.
+        supervisor.tallied = lambda tally: self._growth.take([tally], time.monotonic())
         self._surveyed = float("-inf")
         self._neighbourhood = Neighbourhood(host.neighbours)
         self._last: tuple[float, dict[str, LinkCounters]] = (time.monotonic(), host.counters())
@@ -124,6 +126,8 @@ class Reporter:
             await asyncio.sleep(_EVERY)
             self._events.exits(self._exits(()))
             self._events.users(self.users())
+            if self._keeper.config.gateway is not None:
+                self._events.lan(taken=self._keeper.taking)
             then, before = self._last
             try:
                 now, counters = time.monotonic(), self._host.counters()

@@ -61,6 +61,8 @@ class Supervisor:
         """What workers that are no more had counted, as far as they told."""
         self.restarts = 0
         """Workers that died and were replaced."""
+        self.tallied: Callable[[JsonObject], None] = lambda tally: None
+        """Called with what a worker has counted, when it tells that by itself: every few seconds."""
         self.died: Callable[[int, str], None] = lambda pid, cause: None
         """Called with the pid and the cause when one dies and is to be replaced."""
 
@@ -208,6 +210,7 @@ class Supervisor:
             worker.ready.set_result(None)
         if isinstance(tally := message.get("tally"), dict) and "answer" not in message:
             worker.tally = tally
+            self.tallied(tally)
         number = message.get("answer")
         if number is None:
             self.told(worker.process.pid, message)

@@ -76,6 +76,17 @@ def test_exits_and_users() -> None:
     ]
 
 
+def test_the_lan() -> None:
+    events = Events(Clock())
+    for taken in (True, True, False, False, True):
+        events.lan(taken=taken)
+    assert [(each.what, each.why) for each in events.since(0)] == [
+        ("the LAN is taken", ""),
+        ("the LAN is not taken", "no exit answers"),
+        ("the LAN is taken", ""),
+    ]
+
+
 def test_only_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 500)
     events = Events(Clock())

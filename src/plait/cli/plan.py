@@ -13,6 +13,7 @@ from plait.cli.service import run_dir
 from plait.config.roles import EXIT, GATEWAY, roles
 from plait.config.sources import Sources
 from plait.config.toml import load
+from plait.control.keeper import not_refusing
 from plait.control.loading import load_for
 from plait.control.names import Names
 from plait.control.picture import Picture
@@ -56,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
     finally:
         host.close()
     state = policy.desired(
-        config,
+        not_refusing(config) if picture.tunnelled and config.gateway is not None else config,
         snapshot,
         peers,
         picture.health,
-        taking=picture.taking,
+        taking=picture.taking and not picture.tunnelled,
         steering=detours(config, snapshot, peers, picture.detours),
         tunnels=picture.tunnels,
     )

@@ -237,7 +237,7 @@ class Keeper:
 
     def _desired(self, snapshot: Snapshot) -> HostState:
         return policy.desired(
-            _not_refusing(self.config) if self.tunnelled else self.config,
+            not_refusing(self.config) if self.tunnelled else self.config,
             snapshot,
             self.peers,
             self.health,
@@ -338,7 +338,7 @@ _IMPLICIT = "mptcp implicit endpoints"
 address than its connection's first (`mptcp_pm_nl_append_new_local_addr`), and never takes it away."""
 
 
-def _not_refusing(config: Config) -> Config:
+def not_refusing(config: Config) -> Config:
     """What is not taken here is the tunnel's to take or to refuse."""
     assert config.gateway is not None
     return replace(config, gateway=replace(config.gateway, when_exit_lost=WhenExitLost.DIRECT))

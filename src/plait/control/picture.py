@@ -27,6 +27,8 @@ class Picture:
     health: Health = field(default_factory=dict)
     taking: bool = True
     """Whether the LAN's TCP is taken: an exit answers."""
+    tunnelled: bool = False
+    """Whether it is left to the tunnel instead: MPTCP works over no path."""
     tunnels: Mapping[int, int] = field(default_factory=dict)
     """Indices of the TUN devices that packets are led into, by slot."""
     away: frozenset[str] = frozenset()
@@ -40,6 +42,7 @@ class Picture:
             "modes": {path: mode.value for path, mode in self.modes.items()},
             "paths": {name: _told(standing) for name, standing in self.health.items()},
             "taking": self.taking,
+            "tunnelled": self.tunnelled,
             "tunnels": {str(slot): index for slot, index in self.tunnels.items()},
             "away": sorted(self.away),
             "detours": [
@@ -57,6 +60,7 @@ class Picture:
             modes={path: Mode(word) for path, word in modes.items()},
             health={name: _heard(told) for name, told in paths.items()},
             taking=bool(raw["taking"]),
+            tunnelled=bool(raw["tunnelled"]),
             tunnels={int(slot): int(index) for slot, index in tunnels.items()},
             away=frozenset(cast("list[str]", raw["away"])),
             detours=tuple(

@@ -115,6 +115,7 @@ class Reporter:
             modes={name: mode for name, mode in modes.items() if mode is not self.configured.get(name, mode)},
             health=keeper.health,
             taking=keeper.taking,
+            tunnelled=keeper.tunnelled,
             tunnels=keeper.tunnels,
             away=keeper.away,
             detours=keeper.steering,

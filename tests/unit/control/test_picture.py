@@ -23,6 +23,7 @@ WHOLE = Picture(
         ),
     },
     taking=False,
+    tunnelled=True,
     tunnels={0: 12, 1: 13},
     away=frozenset({"wan2"}),
     detours=(

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.netns.relay.asking import target
@@ -150,6 +151,24 @@ def test_curl(street: Street, gateway: Plait, web: Web, options: list[str]) -> N
     assert done.stdout.encode() == PAGE * 2
     assert set(web.peers[before:]) <= {EXIT_OUT[4], EXIT_OUT[6]}, "the exit asked, and looked the name up"
     assert all(b"Proxy-" not in head for head in web.heads)
+
+
+@pytest.mark.parametrize("kind", ["socks5", "http"])
+def test_a_program_that_knows_no_proxy(
+    street: Street, gateway: Plait, web: Web, kind: str, tmp_path: Path
+) -> None:
+    """proxychains4 leads its connections to the proxy, and has names looked up behind it."""
+    port = {"socks5": 1082, "http": 3129}[kind]
+    chain = tmp_path / "proxychains.conf"
+    chain.write_text(
+        f"strict_chain\nquiet_mode\nproxy_dns\n[ProxyList]\n{kind} {GATEWAY} {port} app geheim\n"
+    )
+    before = len(web.peers)
+    url = f"http://{NAME}:{web.port}/page"
+    curl = ("curl", "-sS", "--noproxy", "*", "--max-time", "20", url)
+    done = street.client.run("proxychains4", "-f", str(chain), *curl)
+    assert done.stdout.encode() == PAGE
+    assert set(web.peers[before:]) <= {EXIT_OUT[4], EXIT_OUT[6]}
 
 
 def test_what_the_exit_can_not_do_is_told_where_http_lets_us(street: Street, gateway: Plait) -> None:

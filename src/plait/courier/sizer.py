@@ -7,6 +7,7 @@ the exit does not say. It has no privileges: what it reads comes from the networ
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from dataclasses import asdict, dataclass
@@ -68,6 +69,8 @@ def find(order: Order, way: WayOrder, most: int) -> int | None:
 
 def main() -> int:
     """The process."""
+    # Those who carry come first.
+    os.nice(10)
     channel = socket.socket(fileno=int(sys.argv[1]))
     lines = Lines()
     found: list[JsonObject] = []

@@ -121,6 +121,18 @@ def test_udp_is_not_lost_below_the_sum(
     assert flow.twice == 0
 
 
+def test_processes_that_come_late_leave_little_of_the_paths_idle() -> None:
+    """What waits for a process is no queue of the path, but the sender has to keep more under way for it."""
+    woven = tunnel(UNEQUAL)
+    draw = random.Random(1)
+    for end in (woven.near, woven.far):
+        end.late = lambda: 0.030 * draw.random() ** 3
+    flow = Steady(woven.near.world, woven.near, rate=370, size=1300, flow=key(17, 9000), burst=8)
+    woven.near.world.run(4)
+    told("more UDP than fits, late processes", Mbit_s=flow.rate(1.5, 4))
+    assert flow.rate(1.5, 4) > 0.9 * 380 * 1300 / (1300 + OVERHEAD)
+
+
 def test_more_udp_than_fits_fills_the_paths_and_waits_for_a_bounded_time() -> None:
     woven = tunnel(EQUAL)
     flow = Steady(woven.near.world, woven.near, rate=60, size=1300, flow=key(17, 9000))

@@ -153,6 +153,8 @@ class End:
         self.tally = Tally()
         self.sent_bytes = 0
         """All that this end has put on its lines."""
+        self.late: Callable[[], float] | None = None
+        """Seconds until what comes is looked at, drawn anew each time; None: at once."""
         self.clock_error = 1234.5
         """What this end's clock is off by: nothing may depend on it."""
         self._counters: dict[int, int] = {}
@@ -160,6 +162,7 @@ class End:
         self._sending: dict[int, Packet] = {}
         self._keeping: dict[int, Kept] = {}
         self._wakes = -1.0
+        self._unread: list[tuple[float, Any, int, int, int]] = []
 
     @property
     def clock(self) -> float:
@@ -216,10 +219,23 @@ class End:
 
     def arrive(self, what: Any, offset: int, count: int, size: int) -> None:
         """The far end's datagrams."""
+        if self.late is None:
+            self._take(what, offset, count, size, 0.0)
+            return
+        if not self._unread:
+            self.world.at(self.world.now + self.late(), self._read)
+        self._unread.append((self.world.now, what, offset, count, size))
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, []
+        for at, what, offset, count, size in unread:
+            self._take(what, offset, count, size, self.world.now - at)
+
+    def _take(self, what: Any, offset: int, count: int, size: int, waited: float) -> None:
         receiver = self.receiver
         if isinstance(what[2], bytes):
             path, counter, frame = what
-            receiver.on_datagrams(path, counter, 1, size, None, self.clock)
+            receiver.on_datagrams(path, counter, 1, size, None, self.clock, waited)
             if frame == b"echo":
                 self._control(path, b"reply")
             elif frame == b"reply":
@@ -231,7 +247,8 @@ class End:
             self.pump()
             return
         packet, run, counter = what
-        receiver.on_datagrams(run.path, counter + offset, count, size * count, run.treatment, self.clock)
+        whole = size * count
+        receiver.on_datagrams(run.path, counter + offset, count, whole, run.treatment, self.clock, waited)
         self._tokens += 1
         token = self._tokens
         self._keeping[token] = Kept(packet, packet.first + run.first + offset, 0)

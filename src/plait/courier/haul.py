@@ -160,17 +160,17 @@ class Haul:
         """Frames with consecutive counters came on a path, in datagrams of ``wire`` bytes (the last maybe
         less). Those that are not DATA are given to ``other``. Raises `Malformed`.
 
-        They came ``waited`` seconds ago. On a busy machine that can be more than the whole way took, and
-        says nothing about the path.
+        They came ``waited`` seconds ago. On a busy machine that can be more than the whole way took; what
+        it says about the path and about this end is for `Receiver` to know.
         """
-        now = time.monotonic() - waited
+        now = time.monotonic()
         at, total = 0, len(frames)
         while at < total:
             frame = frames[at]
             if is_data(frame):
-                at = self._data(path, counter, frames, at, wire, now)
+                at = self._data(path, counter, frames, at, wire, now, waited)
                 continue
-            self.receiver.on_datagrams(path, counter + at, 1, wire + _OUTER, None, now)
+            self.receiver.on_datagrams(path, counter + at, 1, wire + _OUTER, None, now, waited)
             if frame and frame[0] == Kind.ACK:
                 self._acknowledged(frame, now)
             else:
@@ -188,13 +188,16 @@ class Haul:
         self.sender.on_alive(path, time.monotonic())
         self.soon()
 
-    def _data(self, path: int, counter: int, frames: list[bytes], at: int, wire: int, now: float) -> int:
+    def _data(
+        self, path: int, counter: int, frames: list[bytes], at: int, wire: int, now: float, waited: float
+    ) -> int:
         """The run that begins at ``at``, which is DATA; gives where it ends. Raises `Malformed`."""
         receiver = self.receiver
         head = open_data(frames[at])
         end = _run(head, frames, at)
         count = end - at
-        receiver.on_datagrams(path, counter + at, count, count * (wire + _OUTER), head.treatment, now)
+        size = count * (wire + _OUTER)
+        receiver.on_datagrams(path, counter + at, count, size, head.treatment, now, waited)
         token = self._next = self._next + 1
         out, kept = receiver.on_data(head.treatment, head.lane, head.order + head.index, count, token, now)
         piece = frames if count == len(frames) else frames[at:end]

@@ -29,7 +29,7 @@ Sending::
 Receiving, after the seal and the replay window::
 
     receiver = Receiver()
-    receiver.on_datagrams(path, counter, count, bytes_on_the_wire, treatment, now)    # None: not DATA
+    receiver.on_datagrams(path, counter, count, bytes_on_the_wire, treatment, now, waited)    # None: not DATA
     out, kept = receiver.on_data(treatment, lane, order_of_the_first_segment, count, token, now)
         # a run: consecutive counters, consecutive order + index, same lane; ``order + index`` mod 2**24
         # kept > 0: so many pieces of this run come out later: keep its payload under ``token``

@@ -19,6 +19,8 @@ GAP_DELAY = 0.002
 THIN_DELAY = 0.040
 """Seconds that it waits where less than `THIN` datagrams have come, none in order and none is missing."""
 THIN = 4
+FORGIVEN = 0.005
+"""Seconds for which datagrams may wait for a process without that being counted as a queue of the path."""
 BYTES = 256 * 1024
 """Bytes after which it doesn't wait."""
 
@@ -26,21 +28,46 @@ BYTES = 256 * 1024
 class Receipts:
     """The datagrams of one path."""
 
-    __slots__ = ("_arrived", "_asked", "_bytes", "_gap", "_news", "_path", "_ranges", "_since", "_soon")
+    __slots__ = (
+        "_arrived",
+        "_asked",
+        "_bytes",
+        "_gap",
+        "_news",
+        "_path",
+        "_ranges",
+        "_read",
+        "_since",
+        "_soon",
+    )
 
     def __init__(self, path: int) -> None:
         self._path = path
         self._ranges: list[list[int]] = []  # [first, last], oldest first, never touching
         self._bytes = 0
-        self._arrived = 0.0
+        self._arrived = float("-inf")
+        self._read = 0.0
         self._asked: float | None = None
         self._since = 0
         self._news = 0
         self._soon = False
         self._gap = False
 
-    def add(self, counter: int, count: int, size: int, treatment: Treatment | None, now: float) -> None:
-        """Datagrams ``counter`` to ``counter + count - 1`` came, ``size`` bytes in all.
+    def add(
+        self,
+        counter: int,
+        count: int,
+        size: int,
+        treatment: Treatment | None,
+        now: float,
+        waited: float = 0.0,
+    ) -> None:
+        """Datagrams ``counter`` to ``counter + count - 1`` came, ``size`` bytes in all, and have ``waited``
+        for so long until they were looked at.
+
+        The waiting is none of the path's delay and disturbs no rate, so far as it is `FORGIVEN`: beyond,
+        it is this end that is too slow, and the sender has to learn of it. It is part of the round trip all
+        the same: until the sender hears of what has come, more has to be under way.
 
         The replay window has let none of them through twice. Those without a treatment ask for nothing.
         """
@@ -49,12 +76,14 @@ class Receipts:
         end = counter + count - 1
         if ranges and ranges[-1][1] == counter - 1:
             ranges[-1][1] = end
-            self._arrived = now
+            self._read = now
+            self._arrived = max(self._arrived, now - min(max(waited, 0.0), FORGIVEN))
         elif not ranges or counter > ranges[-1][1]:
             self._soon = self._soon or bool(ranges)
             self._gap = self._gap or (bool(ranges) and treatment is Treatment.ORDERED)
             ranges.append([counter, end])
-            self._arrived = now
+            self._read = now
+            self._arrived = max(self._arrived, now - min(max(waited, 0.0), FORGIVEN))
             if len(ranges) > MOST_RANGES:
                 del ranges[0]
         else:
@@ -104,7 +133,7 @@ class Receipts:
         self._gap = False
         return Ack(
             self._path,
-            int((now - self._arrived) * 1e6),
+            int((now - self._read) * 1e6),
             int(self._arrived * 1e6),
             self._bytes,
             tuple((first, last) for first, last in reversed(self._ranges)),

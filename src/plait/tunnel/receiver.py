@@ -33,16 +33,24 @@ class Receiver:
         self._waiting: set[int] = set()
 
     def on_datagrams(
-        self, path: int, counter: int, count: int, size: int, treatment: Treatment | None, now: float
+        self,
+        path: int,
+        counter: int,
+        count: int,
+        size: int,
+        treatment: Treatment | None,
+        now: float,
+        waited: float = 0.0,
     ) -> None:
         """Authentic datagrams came on a path, with consecutive counters and ``size`` bytes in all.
 
         ``treatment`` is that of their DATA, None where they carry something else: nobody acknowledges that.
+        They have ``waited`` in this host's queues until ``now``.
         """
         receipts = self.paths.get(path)
         if receipts is None:
             receipts = self.paths[path] = Receipts(path)
-        receipts.add(counter, count, size, treatment, now)
+        receipts.add(counter, count, size, treatment, now, waited)
 
     def on_data(
         self, treatment: Treatment, lane: int, order: int, count: int, token: int, now: float

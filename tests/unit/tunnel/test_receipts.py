@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.tunnel.frames import MOST_RANGES, Ack, Treatment, decode, encode
-from plait.tunnel.receipts import BYTES, DELAY, GAP_DELAY, THIN, THIN_DELAY, Receipts
+from plait.tunnel.receipts import BYTES, DELAY, FORGIVEN, GAP_DELAY, THIN, THIN_DELAY, Receipts
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,25 @@ def test_a_gap_in_what_is_kept_in_order_is_told_sooner() -> None:
     receipts.ack(1.002)
     receipts.add(3, 1, 100, Treatment.ORDERED, 1.003)
     assert receipts.deadline() == 1.003 + DELAY, "it has been told"
+
+
+@pytest.mark.parametrize(
+    ("waited", "arrived"), [(0.0, 2.0), (0.003, 1.997), (0.100, 2.0 - FORGIVEN), (-1.0, 2.0)]
+)
+def test_what_waited_for_a_process(waited: float, arrived: float) -> None:
+    """It arrived earlier, but the ACK was held only since it was read."""
+    receipts = Receipts(3)
+    receipts.add(0, 1, 100, Treatment.LOOSE, 2.0, waited)
+    ack = receipts.ack(2.001)
+    assert (ack.arrived, ack.held) == (pytest.approx(arrived * 1e6, abs=1), pytest.approx(1000, abs=1))
+    receipts.add(1, 1, 100, Treatment.LOOSE, 2.002, 1.0)
+    assert receipts.ack(2.002).arrived >= ack.arrived, "no later one arrived before"
+
+
+def test_a_clock_may_begin_anywhere() -> None:
+    receipts = Receipts(3)
+    receipts.add(0, 1, 100, Treatment.LOOSE, -77.0)
+    assert receipts.ack(-76.9).arrived == -77_000_000
 
 
 def test_what_it_says() -> None:

@@ -227,7 +227,7 @@ class Street:
                 return
             late = road.srtt is not None and rtt > max(0.15, road.srtt + 4 * road.rttvar + 0.06)
             if late and sent < road.late_at:
-                road.late_at = self.now
+                road.late_at = min(road.late_at, self.now)
             elif road.srtt is None:
                 road.srtt, road.rttvar = rtt, rtt / 2
             else:

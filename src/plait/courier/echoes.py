@@ -78,9 +78,10 @@ class Echoes:
             self._learn(rtt)
         elif sent.at >= self._late_at:
             self._learn(rtt)
-        else:
+        elif self._late_at == float("inf"):
             # It may have waited for a silence to end, as may all that were sent until now. One that is sent
-            # from now on and is late as well shows that the way has become longer.
+            # from now on and is late as well shows that the way has become longer. The mark stays where it
+            # is: on a way that is longer than the gap of two echoes, it would run ahead of them for ever.
             self._late_at = now
         self.heard = max(self.heard, sent.at)
         return sent.at, rtt

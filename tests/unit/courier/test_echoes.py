@@ -76,6 +76,22 @@ def test_a_way_that_has_become_longer_is_learnt_from_the_second_one() -> None:
     assert echoes.patience() > 0.6
 
 
+def test_a_longer_way_is_learnt_while_many_echoes_are_under_way() -> None:
+    """Asked every 50 ms: each late reply is to an echo that was sent before the one before it had come."""
+    echoes = Echoes()
+    replied(echoes, 0.01, 20)
+    under_way: list[tuple[float, int]] = []
+    for step in range(100):
+        now = 20.0 + 0.05 * step
+        while under_way and under_way[0][0] + 0.6 <= now:
+            sent, number = under_way.pop(0)
+            echoes.reply(number, sent + 0.6, 0, 0)
+        number = echoes.send(now, 0)
+        echoes.due(number)
+        under_way.append((now, number))
+    assert echoes.patience() > 0.6
+
+
 def test_an_echo_is_given_up_once_and_its_reply_still_counts() -> None:
     echoes = Echoes()
     number = echoes.send(1.0, 0)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from pathlib import Path
 
-from plait.config.model import Config, IPAddress, IPNetwork, Mode
+from plait.config.model import Config, IPAddress, IPNetwork
 from plait.control.errands import TunnelEnds
 from plait.errors import PlaitError
 from plait.kernel import nft
@@ -284,12 +284,12 @@ def _forwarded(config: Config) -> tuple[IPNetwork, ...]:
 
 
 def terms(config: Config, health: Health) -> dict[str, tuple[str, float, bool]]:
-    """How the tunnel may use each path: mode, weight, and whether it works."""
+    """How the tunnel may use each path: mode, weight, and whether it works.
+
+    The bench is not for it: it gives a slow path what arrives there as soon as elsewhere, and no more.
+    """
     found = {}
     for path in config.paths:
         standing = health.get(path.name)
-        mode = path.mode
-        if standing is not None and standing.benched and mode in (Mode.ON, Mode.MASTER):
-            mode = Mode.BACKUP
-        found[path.name] = mode.value, path.weight, standing is None or standing.usable
+        found[path.name] = path.mode.value, path.weight, standing is None or standing.usable
     return found

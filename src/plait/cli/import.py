@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     try:
         # It holds a password: nobody else's business, and nothing is overwritten.
-        with open(os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(
+            os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+        ) as file:
             file.write(text)
     except OSError as error:
         raise PlaitError(f"{args.output} can't be written: {error.strerror}") from None

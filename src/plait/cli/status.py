@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
 def _watch(args: argparse.Namespace) -> int:
     clear = _CLEAR if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else ""
     kept: list[object] = []
-    for status in follow(args.run_dir, {"every": args.watch}, patience=args.watch + 10.0):
+    for status in follow(
+        args.run_dir, {"every": args.watch}, patience=max(0.0, min(args.watch, 3600.0)) + 10.0
+    ):
         # Each event comes once.
         kept = [*kept, *cast("list[object]", status["events"])][-20:]
         if args.json:

@@ -91,6 +91,10 @@ class Courier:
         self._domains = Domains()
         self._asked = 0
         self._stopping = False
+        self._counted: tuple[_Process | None, JsonObject] = (None, {})
+        """What the newest one said of users last."""
+        self._retired: dict[str, list[int]] = {}
+        """What those said that are no more, by user: payload bytes up, and down."""
         self.lodged: Callable[[str, list[str], int], None] | None = None
         """Told when an exit has given our tunnel addresses, and an MTU."""
         self.offered: Callable[[str, bool], None] | None = None
@@ -245,15 +249,29 @@ class Courier:
         if running is None or not running.ready.done():
             return None
         self._asked += 1
-        answer = running.questions[self._asked] = asyncio.get_running_loop().create_future()
-        self._tell({"ask": self._asked, "what": "tally"})
+        number = self._asked
+        answer = running.questions[number] = asyncio.get_running_loop().create_future()
+        self._tell({"ask": number, "what": "tally"})
         await asyncio.wait([answer], timeout=_ANSWER)
+        running.questions.pop(number, None)
         if not answer.done() or answer.cancelled():
             answer.cancel()
             return None
         tally = answer.result()["tally"]
         assert isinstance(tally, dict)
+        udp = tally.get("udp")
+        if isinstance(udp, dict) and isinstance(users := udp.get("users"), dict):
+            udp["users"] = self._with_retired(running, users)
         return tally
+
+    def _with_retired(self, running: _Process, users: JsonObject) -> JsonObject:
+        """What users have carried, with what couriers had counted that are no more: a volume must not begin
+        anew with each of them."""
+        former, counted = self._counted
+        if former is not running:
+            self._retired = _added(self._retired, counted)
+        self._counted = running, users
+        return dict(_added(self._retired, users))
 
     async def stop(self) -> None:
         """End it, and close its ports."""
@@ -418,3 +436,14 @@ class Courier:
 def _lasting(job: CourierJob) -> CourierJob:
     """What of it takes another courier when it changes."""
     return replace(job, home=job.home.lasting() if job.home is not None else None)
+
+
+def _added(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, list[int]]:
+    """Counts by user, of both."""
+    sums: dict[str, list[int]] = {}
+    for counts in (one, other):
+        for user, said in counts.items():
+            assert isinstance(said, list)
+            known = sums.get(user, [0] * len(said))
+            sums[user] = [a + b for a, b in zip(known, said, strict=True)]
+    return sums

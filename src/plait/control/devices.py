@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +22,8 @@ LEASES = (
 _FRESH = 5.0
 """Seconds for which neighbours and leases are taken as known."""
 _MOST_LEASES = 1 << 20
+_MOST_NEIGHBOURS = 4096
+"""Addresses whose MAC is remembered."""
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
@@ -94,17 +98,27 @@ class Neighbourhood:
             return
         self._read = now
         try:
-            self._macs = self._neighbours()
+            fresh = self._neighbours()
+            # Who is not there just now is remembered: what an address has carried must not leave its device.
+            former = {place: mac for place, mac in self._macs.items() if place not in fresh}
+            self._macs = dict([*former.items(), *fresh.items()][-_MOST_NEIGHBOURS:])
         except OSError:
             # As it was is good enough.
             pass
         self._names = {}
         for path in self._leases:
             try:
-                with path.open("rb") as file:
-                    self._names |= read_leases(file.read(_MOST_LEASES).decode(errors="replace"))
+                self._names |= read_leases(_read(path))
             except OSError:
                 continue
+
+
+def _read(path: Path) -> str:
+    """The text of a file, which may lie where anybody may make one: nothing but a file is waited for."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return ""
+        return file.read(_MOST_LEASES).decode(errors="replace")
 
 
 def _device(

@@ -115,6 +115,10 @@ class Supervisor:
         done, late = await asyncio.wait(answers, timeout=_ANSWER + (5.0 if what == "probe" else 0.0))
         for answer in late:
             answer.cancel()
+        for worker in workers:
+            # One that hangs must not be remembered for each question.
+            for number in [number for number, answer in worker.questions.items() if answer in late]:
+                del worker.questions[number]
         return [answer.result() for answer in done if not answer.cancelled() and answer.exception() is None]
 
     async def stop(self) -> None:

@@ -54,7 +54,7 @@ class Survey:
         self._pump = pump
         self._known: dict[Session, _Known] = {}
         # Those looked at longest ago come first, as each look moves its session to the end.
-        self._fresh: list[Session] = []
+        self._fresh: dict[Session, None] = {}
         self._places: dict[str, list[int]] = {}
         """By local address the sums of what `_Known.places` says of all sessions."""
         self._count = 0
@@ -63,6 +63,7 @@ class Survey:
 
     def forget(self, session: Session) -> None:
         """A session is over."""
+        self._fresh.pop(session, None)
         mine = self._known.pop(session, None)
         if mine is not None:
             self._sum_up(mine.places, -1)
@@ -77,7 +78,7 @@ class Survey:
 
     def outdated(self) -> None:
         """Paths have changed: what was seen of subflows is to be seen anew."""
-        self._fresh = list(self._known)
+        self._fresh = dict.fromkeys(self._known)
 
     def answer(self, question: Mapping[str, object]) -> JsonObject:
         """``limit`` sessions in the order ``sort``, of those with one of the client ``addresses`` (if it is
@@ -107,7 +108,7 @@ class Survey:
             if mine is None:
                 self._count += 1
                 mine = known[session] = _Known(self._count)
-                self._fresh.append(session)
+                self._fresh[session] = None
                 lived = max(now - session.born, _SHORTEST)
                 mine.up_bps, mine.down_bps = int(up * 8 / lived), int(down * 8 / lived)
             elif not again:
@@ -151,8 +152,7 @@ class Survey:
         known = self._known
         # All of them within about a minute, when asked once a second.
         looks = max(looks, len(known) // 64) if looks else 0
-        fresh = [session for session in self._fresh[-_FRESH:] if session in known]
-        del self._fresh[-_FRESH:]
+        fresh = [self._fresh.popitem()[0] for _ in range(min(_FRESH, len(self._fresh)))]
         chosen = dict.fromkeys([*listed, *fresh, *islice(known, looks)])
         return [each for each in chosen if now - known[each].looked >= _SHORTEST]
 

@@ -28,7 +28,12 @@ def ask(
     answers (`NobodyThere`), else what plait says against the question."""
     connection = _Unix(run_dir, _PATIENCE)
     try:
-        return _checked(connection, _asked(connection, path, query, body).read())
+        answer = _asked(connection, path, query, body)
+        try:
+            text = answer.read()
+        except (OSError, http.client.HTTPException):
+            raise NobodyThere(f"the plait of {run_dir} ended while it answered") from None
+        return _checked(connection, text)
     finally:
         connection.close()
 

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from plait.config.model import Config, Exit, Method, Mode, Peer, Secret, User
-from plait.control.courier import Courier
+from plait.control.courier import Courier, _Process
 from plait.control.errands import identity_of
 from plait.errors import PlaitError
 from plait.kernel.udp import open_door
@@ -223,5 +224,20 @@ def test_users_and_lists_change_without_another_courier() -> None:
         os.kill(first, signal.SIGKILL)
         await until(lambda: ("attic", False) in notebook.sessions)
         assert courier.pid != first
+
+    run(test)
+
+
+def test_what_users_have_carried_outlives_the_courier() -> None:
+    async def test(courier: Courier, notebook: Notebook, port: int) -> None:
+        first, second, third = (cast("_Process", object()) for _ in range(3))
+        told = [
+            courier._with_retired(first, {"roof": [300, 400]}),
+            courier._with_retired(first, {"roof": [500, 600]}),
+            courier._with_retired(second, {"attic": [7, 8]}),
+            courier._with_retired(third, {"roof": [50, 60]}),
+        ]
+        assert [each["roof"] for each in told] == [[300, 400], [500, 600], [500, 600], [550, 660]]
+        assert told[3]["attic"] == [7, 8]
 
     run(test)

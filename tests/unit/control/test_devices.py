@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,3 +84,20 @@ def test_a_device_is_found_by_name_mac_and_address(tmp_path: Path) -> None:
     assert place.addresses("tablet", 0.0) == ("192.168.5.99",), "it has left, and its sessions may be there"
     assert place.addresses("10.0.0.1", 0.0) == ("10.0.0.1",)
     assert place.addresses("nobody", 0.0) == ("nobody",)
+
+
+def test_who_is_away_for_a_moment_stays_the_device_it_was() -> None:
+    answers = [{"192.168.5.7": "02:07", "fd00::7": "02:07"}, {"192.168.5.7": "02:07"}]
+    place = Neighbourhood(lambda: answers.pop(0), ())
+    counts = {"192.168.5.7": CountRow(0, 1, 1, 1), "fd00::7": CountRow(0, 1, 100, 1)}
+    for now in (1.0, 10.0):
+        (phone,) = place.devices(counts, {}, now)
+        assert phone.up_bytes == 101, "what was counted for a device never becomes less"
+
+
+def test_leases_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "leases"
+    os.mkfifo(pipe)
+    place = Neighbourhood(dict, (pipe, tmp_path))
+    (device,) = place.devices({"192.168.5.7": CountRow(0, 1, 1, 1)}, {}, 1.0)
+    assert device.name == "192.168.5.7"

@@ -188,3 +188,12 @@ def test_nothing_is_kept_of_the_ended_nor_when_nobody_asks(street: Street) -> No
     street.later(20.0)
     street.survey.rest()
     assert not street.survey._known
+
+
+def test_those_who_were_never_looked_at_are_forgotten_when_they_end(street: Street) -> None:
+    for _ in range(20):
+        sessions = [street.add() for _ in range(200)]
+        street.ask()
+        for session in sessions:
+            street.end(session)
+    assert not street.survey._fresh, "else each scrape of a busy worker would leave some, for ever"

@@ -36,6 +36,7 @@ def test_a_name_too_long_for_a_socket(tmp_path: Path) -> None:
     [
         (b"", "hung up"),
         (b"nonsense\n", "no answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "ended while it answered"),
         (b"HTTP/1.1 200 OK\r\n\r\nnonsense", "no answer"),
         (b"HTTP/1.1 200 OK\r\n\r\n[]", "no answer"),
         (b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"error": "busy"}', "busy"),

@@ -178,12 +178,13 @@ class Site:
         return web.json_response(facts)
 
     async def _login(self, request: web.Request) -> web.Response:
-        address, now = _address(request), time.time()
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise Refused(403, "this comes from another site")
+        said = (await _json(request)).get("password")
+        # Only now, with nothing awaited before the verdict: who holds bodies back must not guess more often.
+        address, now = _address(request), time.time()
         if wait := self._access.wait(address, now):
             raise Refused(429, "too many wrong passwords", wait=wait)
-        said = (await _json(request)).get("password")
         if not self._access.has_password:
             raise Refused(403, "there is no password to log in with", 'set one: password = "…" in [web]')
         if not isinstance(said, str) or not self._access.right_password(said, address, now):

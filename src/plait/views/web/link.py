@@ -55,7 +55,9 @@ class Link:
                     future.set_result(answer)
         self.gone.set()
         for future in self._waiting.values():
-            future.cancel()
+            # Not cancelled: that would end who waits, and not only what it waits for.
+            if not future.done():
+                future.set_exception(ConnectionResetError())
 
     async def ask(self, what: str, **details: object) -> object:
         """The answer to a question. Raises PlaitError as control does, and `Silent`."""

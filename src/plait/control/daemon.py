@@ -55,6 +55,8 @@ log = logging.getLogger("plait")
 
 _PATIENCE = 3.0
 """Seconds that a former courier may take to end."""
+_COURIER_AGAIN = 30.0
+"""Seconds after which one is started again when none could be."""
 
 
 class Daemon:
@@ -300,6 +302,10 @@ class Daemon:
                 await self._renew_courier(self._config)
             except PlaitError as error:
                 log.error("no tunnel: %s", error)
+                if self._courier.pid is None:
+                    # Neither the new one nor the former one has begun: without this there would be none ever.
+                    await asyncio.sleep(_COURIER_AGAIN)
+                    self._offered.set()
 
     def _told(self, worker: int, message: JsonObject) -> None:
         """What a worker says unasked."""

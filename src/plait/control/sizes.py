@@ -133,7 +133,7 @@ class Sizes:
         keeper = self._keeper
         before = {clamp.interface: clamp.mtu for clamp in keeper.clamps}
         now = dict(before)
-        if mtu < self._mtu(way):
+        if mtu < min(self._mtu(way), _LARGEST):
             now[way.interface] = mtu
         else:
             now.pop(way.interface, None)

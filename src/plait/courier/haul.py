@@ -108,7 +108,7 @@ class Haul:
                     cargo.frames(parcel.treatment, parcel.lane, parcel.number, parcel.first, parcel.count),
                 )
                 size = cargo.largest + OVERHEAD
-                most = 2 * min(MOST_AT_ONCE, MOST_BYTES // size)
+                most = 2 * max(1, min(MOST_AT_ONCE, MOST_BYTES // size))
                 if len(buffers) <= most:
                     ship(parcel.path, buffers, size)
                 else:

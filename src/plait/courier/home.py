@@ -431,6 +431,8 @@ class Home:
             limit = IDLE if guest.confirmed else UNCONFIRMED
             if now - guest.heard > limit or now - guest.born > OLDEST:
                 del self.guests[index]
+                if guest.lodger is not None and self._inn is not None:
+                    self._inn.left(guest.lodger, guest.session)
 
 
 class _Stranger(Exception):

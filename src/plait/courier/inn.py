@@ -100,7 +100,7 @@ class Inn:
         if lodger is not None:
             return lodger.own_epoch
         if len(self._epochs) >= _MOST:
-            self._epochs.clear()
+            del self._epochs[next(iter(self._epochs))]
         return self._epochs.setdefault(who, int.from_bytes(os.urandom(4), "big") or 1)
 
     def arrived(
@@ -177,9 +177,22 @@ class Inn:
         they greet."""
         self._barred = users
         for lodger in self._lodgers.values():
-            if lodger.user in users and lodger.haul is not None:
-                lodger.haul.close()
-                lodger.haul = None
+            if lodger.user in users:
+                self._rest(lodger)
+
+    def left(self, lodger: Lodger, session: Session) -> None:
+        """A session has ended. When there is no newer one, nobody is there to send to."""
+        if lodger.haul is not None and lodger.haul.session is session:
+            self._rest(lodger)
+
+    @staticmethod
+    def _rest(lodger: Lodger) -> None:
+        """Keep its addresses only. What was under way is forgotten, and the gateway must learn that we count
+        anew, or it would take all that we send for old: hence another epoch."""
+        if lodger.haul is not None:
+            lodger.haul.close()
+            lodger.haul = None
+            lodger.own_epoch = int.from_bytes(os.urandom(4), "big") or 1
 
     def _forget(self, who: Who) -> None:
         lodger = self._lodgers.pop(who)

@@ -22,6 +22,7 @@ class Tun:
     """``taken(cargo)`` is called for what the kernel routes into the device."""
 
     def __init__(self, loop: Loop, fd: int, tally: Tally) -> None:
+        self._loop = loop
         self._fd = fd
         self._tally = tally
         self.taken: Callable[[Cargo | Bundle], None] | None = None
@@ -37,7 +38,10 @@ class Tun:
         for _ in range(_AT_ONCE):
             try:
                 data = os.read(self._fd, LARGEST)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EBADFD:
+                    # Somebody has deleted the device: this can be read no more, and is ready for ever.
+                    self._loop.unregister(self._fd)
                 break  # nothing more; or the device is down, and then nothing either
             if alike is not None and len(others) < _ROW - 1 and alike(data):
                 others.append(data)

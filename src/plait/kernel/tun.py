@@ -39,6 +39,8 @@ from plait.paths.model import TABLE_MAIN, Address
 HEADER = 10
 """Bytes of a virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
 LARGEST = 65535 + HEADER
+_LEAST_IPV6 = 1280
+"""Bytes of an MTU below which the kernel does no IPv6 on a link."""
 
 NEEDS_CSUM = 1
 GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 0, 1, 4, 5
@@ -200,6 +202,9 @@ class TunDevice:
         """Give it another MTU, and set it up."""
         self._set(u32(_IFLA_MTU, mtu), up=True)
         self.mtu = mtu
+        if mtu < _LEAST_IPV6:
+            # The kernel takes them away itself (addrconf_notify, net/ipv6/addrconf.c).
+            self._addresses = {each for each in self._addresses if each.version == 4}
 
     def route(self, network: IPv4Network | IPv6Network, mtu: int, *, needed: bool) -> None:
         """What is behind it, and that packets of ``mtu`` bytes fit; the kernel tells who sends longer ones.
@@ -222,7 +227,10 @@ class TunDevice:
                 raise
 
     def address(self, addresses: set[Interface], *, routed: bool) -> None:
-        """These are its addresses, and no others; ``routed`` is whether their subnets are behind it."""
+        """These are its addresses, and no others; ``routed`` is whether their subnets are behind it. Those of
+        IPv6 only where packets are large enough for it (RFC 8200, section 5)."""
+        if self.mtu < _LEAST_IPV6:
+            addresses = {each for each in addresses if each.version == 4}
         for address in self._addresses - addresses:
             try:
                 self._change(_RTM_DELADDR, address, 0, routed)

@@ -32,6 +32,8 @@ STICKY = 0.020
 PROBE_FIRST = 0.05
 PROBE_LAST = 1.0
 """Seconds between probes of a silent path: first, and at most."""
+_DOUBLINGS = 8
+"""As often as that is doubled. A path may stay silent for months."""
 CHECK_EVERY = 0.005
 """Seconds between two looks for silent paths."""
 DOUBT = 0.005
@@ -465,7 +467,7 @@ class Sender:
         due = []
         for way in self._ways.values():
             if way.silent and way.up and way.probe_at <= now:
-                way.probe_at = now + min(PROBE_LAST, PROBE_FIRST * 2**way.probes)
+                way.probe_at = now + min(PROBE_LAST, PROBE_FIRST * 2 ** min(way.probes, _DOUBLINGS))
                 way.probes += 1
                 due.append(way.id)
         return due

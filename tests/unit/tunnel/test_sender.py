@@ -193,6 +193,23 @@ def test_what_was_under_way_on_a_silent_path_is_sent_again_elsewhere() -> None:
     assert not way.silent
 
 
+def test_a_silent_path_is_probed_once_a_second_for_as_long_as_it_takes() -> None:
+    driver = Driver(2, Wish.ORDERED)
+    now = learn(driver)
+    for token in range(8):
+        driver.sender.offer(TCP, token, 4, 1500, now)
+    # The second path answers, the first does not.
+    for step in range(1, 30):
+        then = now + step * 0.010
+        driver.poll(then)
+        driver.ack(1, 0, driver.counters[1] - 1, then)
+    way = driver.sender.way(0)
+    assert way is not None
+    assert way.silent
+    asked = sum(len(driver.sender.probes(then + second)) for second in range(3000))
+    assert 2900 < asked <= 3000
+
+
 def test_a_path_that_only_stalled_is_waited_for_longer() -> None:
     driver = Driver(2, Wish.ORDERED)
     now = learn(driver)

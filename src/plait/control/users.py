@@ -73,6 +73,8 @@ class Ledger:
         self._barred: frozenset[str] = frozenset()
         self._cells: dict[str, int] = {}
         self._saved = 0.0
+        self._said: dict[str, list[object]] = {}
+        """What was saved last."""
         self._fd = -1
         self._read()
 
@@ -157,7 +159,8 @@ class Ledger:
         for user in self._users:
             account = self._accounts.setdefault(user.name, _Account())
             period = period_of(user.volume_period, now)
-            if account.period != period:
+            # A router without a clock of its own begins in 1970: that is no new month.
+            if len(account.period) != len(period) or account.period < period:
                 account.period, account.used = period, 0
             if user.volume and account.used >= user.volume:
                 spent.add(user.name)
@@ -185,9 +188,12 @@ class Ledger:
         if not self._users:
             return
         kept = {user.name for user in self._users}
-        said = {
+        said: dict[str, list[object]] = {
             name: [account.period, account.used] for name, account in self._accounts.items() if name in kept
         }
+        if said == self._said:
+            # Flash wears out.
+            return
         new = self._path.with_name(f"{self._path.name}.new")
         try:
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -195,6 +201,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
+            self._said = said
         except OSError as error:
             log.error("what users have carried can't be remembered: %s", error)
 

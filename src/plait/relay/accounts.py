@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 
 from plait.relay.pump import Session
 from plait.relay.rows import plain
@@ -11,7 +12,8 @@ Counts = list[int]
 """As in `plait.relay.rows.CountRow`."""
 
 MOST = 1024
-"""So many are told apart; later ones are counted together, under ``OTHERS``."""
+"""So many are told apart. When there are more, those that carried least are counted together, under
+``OTHERS``: over the months most of them are addresses that a device had for a day (RFC 8981)."""
 OTHERS = "others"
 
 
@@ -26,7 +28,10 @@ class Accounts:
     def ended(self, session: Session) -> None:
         """A session is over."""
         up, down = session.up.count, session.down.count
-        _add(_place(self._clients, plain(session.peer)), 0, up, down)
+        client = plain(session.peer)
+        if len(self._clients) >= MOST and client not in self._clients:
+            self._clients = _folded(self._clients)
+        _add(_place(self._clients, client), 0, up, down)
         if session.exit:
             _add(_place(self._exits, session.exit), 0, up, down)
 
@@ -57,6 +62,18 @@ def _place(found: dict[str, Counts], key: str) -> Counts:
             key = OTHERS
         counts = found.setdefault(key, [0, 0, 0, 0])
     return counts
+
+
+def _folded(found: dict[str, Counts]) -> dict[str, Counts]:
+    """The half that carried most, and the sum of all others."""
+    kept = nlargest(MOST // 2, (key for key in found if key != OTHERS), key=lambda key: sum(found[key][2:]))
+    folded = {key: found[key] for key in kept}
+    others = [0, 0, 0, 0]
+    for key, counts in found.items():
+        if key not in folded:
+            others = [one + more for one, more in zip(others, counts, strict=True)]
+    folded[OTHERS] = others
+    return folded
 
 
 def _add(counts: Counts, opened: int, up: int, down: int) -> None:

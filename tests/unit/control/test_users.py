@@ -71,6 +71,15 @@ def test_a_volume_is_used_up_and_comes_back_with_its_period(here: Place) -> None
     assert here.ledger.statuses()[0].used_bytes == 100
 
 
+def test_a_clock_that_begins_in_1970_gives_no_volume_back(here: Place) -> None:
+    here.ledger.configure((user("roof", 1000, Period.DAY),), NOON)
+    here.carried = {"roof": [1, 2, 400, 600]}
+    here.look()
+    assert here.told == [["roof"]]
+    here.look(60.0)
+    assert here.told == [["roof"]]
+
+
 def test_a_reload_may_give_more_or_take_users_away(here: Place) -> None:
     here.ledger.configure((user("roof", 10), user("cellar")), NOON)
     here.carried = {"roof": [1, 1, 10, 10]}

@@ -33,6 +33,19 @@ def test_a_flood_of_clients_is_counted_together(monkeypatch: Any) -> None:
         counted.ended(session(f"10.0.0.{last}", "", 1, 1))
     assert counted.counts([session("10.0.0.9", "", 0, 5), session("10.0.0.0", "", 0, 3)])[0] == {
         "10.0.0.0": [1, 2, 1, 4],
-        "10.0.0.1": [0, 1, 1, 1],
-        accounts.OTHERS: [1, 4, 3, 8],
+        accounts.OTHERS: [1, 5, 4, 9],
     }
+
+
+def test_addresses_of_a_day_do_not_keep_out_who_comes_later(monkeypatch: Any) -> None:
+    monkeypatch.setattr(accounts, "MOST", 8)
+    counted = accounts.Accounts()
+    for day in range(50):
+        counted.ended(session(f"2001:db8::{day:x}", "", 1, 1))
+        counted.ended(session("10.0.0.7", "", 100, 100))
+    counted.ended(session("10.0.0.8", "", 5, 5))
+    clients = counted.counts([])[0]
+    assert clients["10.0.0.7"] == [0, 50, 5000, 5000]
+    assert clients["10.0.0.8"] == [0, 1, 5, 5]
+    assert len(clients) <= 8
+    assert [sum(each) for each in zip(*clients.values(), strict=True)] == [0, 101, 5055, 5055], "none is lost"

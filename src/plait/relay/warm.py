@@ -97,6 +97,8 @@ class Stock:
             self._target = min(max(MOST, self._least), self._target + 1)
         # The client comes first.
         self._pump.loop.soon(self._fill if self._tended else self._tend)
+        # Of several clients in one round only the first begins to tend: each would go on for itself.
+        self._tended = True
         return found
 
     def _bonds(self, spare: _Spare) -> bool:

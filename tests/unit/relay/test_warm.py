@@ -248,3 +248,20 @@ def test_closed_it_keeps_and_dials_nothing(rig: Rig) -> None:
     assert rig.dialled == dialled
     assert rig.far[0].recv(100)
     assert rig.far[0].recv(100) == b"", "an end, no reset"
+
+
+def test_clients_that_come_together_after_a_pause_are_tended_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.full()
+    monkeypatch.setattr(warm, "IDLE", 0.0)
+    turn(rig.loop, lambda: not rig.stock._tended)
+    monkeypatch.setattr(warm, "IDLE", 60.0)
+    begun: list[int] = []
+    tend = rig.stock._tend
+    monkeypatch.setattr(rig.stock, "_tend", lambda: begun.append(1) or tend())
+    for _ in range(5):
+        rig.stock.take()
+    turn(rig.loop, lambda: begun)
+    rig.pause(0.05)
+    assert begun == [1], "each would go on for itself"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from plait.config.model import Config
 from plait.control.domains import Domains
+from plait.control.ending import end
 from plait.control.errands import (
     Shared,
     TunnelEnds,
@@ -289,15 +289,7 @@ class Courier:
         if running is None:
             return
         self._running = None
-        with contextlib.suppress(ProcessLookupError):
-            running.process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_STOP):
-                await running.process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                running.process.kill()
-            await running.process.wait()
+        await end(running.process, _STOP)
 
     async def _start(self, job: CourierJob) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

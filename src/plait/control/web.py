@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.config.model import Config, Web
+from plait.control.ending import end
 from plait.control.web_orders import WebJob
 from plait.errors import PlaitError
 from plait.kernel.sockets import listen_plainly
@@ -229,15 +229,7 @@ class WebHost:
         running, self._running = self._running, None
         if running is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            running.process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_STOP):
-                await running.process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                running.process.kill()
-            await running.process.wait()
+        await end(running.process, _STOP)
         if running.task is not None:
             await asyncio.wait([running.task], timeout=_STOP)
 
